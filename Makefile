@@ -1,0 +1,79 @@
+# `make quickstart` and `make test` work in a fresh clone; each sets up what is still missing.
+
+VENV   := .venv
+READY  := $(VENV)/.ready
+PIP    := $(VENV)/bin/python -m pip --disable-pip-version-check
+PYTEST := $(VENV)/bin/python -m pytest
+
+# The first Python on the PATH that is new enough; name another by PYTHON=/path/to/python3.
+PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python3.14; do \
+	$$p -c 'import sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && echo $$p && break; done)
+
+TORCH     := $(shell grep '^torch==' constraints.txt)
+CPU_WHEELS := https://download.pytorch.org/whl/cpu
+# What the slow tests use beyond Python: the sandbox and a browser.
+PACKAGES  := bubblewrap chromium
+
+.PHONY: help setup system quickstart test test-slow bench proof check format docs clean
+
+help:  ## list these targets
+	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## */\t/' | expand -t 14
+
+setup: $(READY)  ## make .venv with all that this machine can use
+
+# A machine without a GPU is spared gigabytes of CUDA: torch's own index of CPU builds, if one short
+# probe reaches it, else whatever the configured index serves.
+$(READY): setup.cfg pyproject.toml constraints.txt
+	@test -n "$(PYTHON)" || { echo "distill needs Python 3.11 or newer on the PATH; or name it: make setup PYTHON=/path/to/python3" >&2; exit 2; }
+	@$(PYTHON) -c 'import ensurepip, venv' || { echo "this Python has no venv module (Debian: apt-get install python3-venv)" >&2; exit 2; }
+	$(PYTHON) -m venv $(VENV)
+	@if [ -e /dev/nvidia0 ] || nvidia-smi -L >/dev/null 2>&1; then \
+		echo "a GPU: torch from the configured index"; \
+	elif $(VENV)/bin/python -c 'import urllib.request as u; u.urlopen(u.Request("$(CPU_WHEELS)/torch/", method="HEAD"), timeout=3)' 2>/dev/null; then \
+		echo "no GPU: torch's CPU build from $(CPU_WHEELS)"; \
+		$(PIP) install --quiet --no-deps --index-url $(CPU_WHEELS) $(TORCH) || echo "that failed; trying the configured index"; \
+	else \
+		echo "no GPU, and $(CPU_WHEELS) is out of reach: torch from the configured index"; \
+	fi
+	$(PIP) install --quiet -c constraints.txt setuptools
+	$(PIP) install --quiet -c constraints.txt $(TORCH)
+	$(PIP) install --quiet -c constraints.txt --no-build-isolation -e '.[all,dev]'
+	@touch $@
+
+system:  ## install the Debian packages that slow tests use (as root, where apt exists)
+	@command -v apt-get >/dev/null || { echo "no apt-get here; install by hand: $(PACKAGES)" >&2; exit 2; }
+	@test "$$(id -u)" = 0 || { echo "run as root: apt-get install $(PACKAGES)" >&2; exit 2; }
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive apt-get install -qq -y --no-install-recommends $(PACKAGES)
+
+quickstart: setup  ## the whole path on the embedded world, into ./run
+	$(VENV)/bin/distill run examples/quickstart.yaml --run run
+
+test: setup  ## the fast tests (under 4 minutes)
+	$(PYTEST) -m "not slow and not gpu"
+
+test-slow: setup  ## short forms of the long proofs
+	$(PYTEST) -m "slow and not gpu" --durations=0 --durations-min=1
+
+bench: setup  ## every benchmark of tests/bench at full counts
+	@set -e; for bench in tests/bench/[!_]*.py; do echo "== $$bench"; $(VENV)/bin/python $$bench --json; done
+
+proof: setup  ## benchmarks and slow tests at full counts (hours)
+	DISTILL_PROOF=1 $(PYTEST) -m "slow and not gpu" --durations=0 --durations-min=1
+	$(MAKE) bench
+
+check: setup  ## format, lint, types
+	$(VENV)/bin/ruff format --check .
+	$(VENV)/bin/ruff check .
+	$(VENV)/bin/mypy
+
+format: setup  ## put every file into the one form
+	$(VENV)/bin/ruff format .
+	$(VENV)/bin/ruff check --fix .
+
+docs: setup  ## paste the help texts into README.md
+	$(VENV)/bin/python scripts/readme.py
+
+clean:  ## remove builds and caches; .venv and runs stay
+	rm -rf build dist *.egg-info .mypy_cache .pytest_cache .ruff_cache .hypothesis
+	find . -name __pycache__ -not -path './.venv*' -prune -exec rm -rf {} +

@@ -1,0 +1,316 @@
+"""The command line: one thin function per command. Data goes to stdout, talk to stderr.
+
+Nothing heavy is imported until a command runs (``distill --help`` loads no torch; a test looks).
+"""
+
+import signal
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+import click
+import msgspec
+
+from distill import __version__
+from distill.errors import DistillError, did_you_mean
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+class Commands(click.Group):
+    """A group that suggests the nearest command for one it does not know."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        if args and not args[0].startswith("-") and self.get_command(ctx, args[0]) is None:
+            known = self.list_commands(ctx)
+            raise DistillError(f"no command '{args[0]}'{did_you_mean(args[0], known)}")
+        return super().resolve_command(ctx, args)
+
+
+@click.group(cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="distill")
+def cli() -> None:
+    """Make small reasoning models: a teacher writes verified chains of thought, a student learns them.
+
+    \b
+    Examples:
+      distill run quickstart            all stages on a laptop, about ten minutes
+      distill generate my.yaml          only the traces; then filter, train, eval, report
+      distill verify answers.jsonl      verdicts for any file of model answers
+    """
+
+
+def run_option(command: F) -> F:
+    return click.option(
+        "--run", "run_folder", type=click.Path(path_type=Path), default=Path("run"),
+        show_default=True, metavar="DIR", help="The run folder.",
+    )(command)  # fmt: skip
+
+
+def json_option(command: F) -> F:
+    return click.option("--json", "as_json", is_flag=True, help="Print JSON instead of a table.")(
+        command
+    )
+
+
+def recipe_argument(command: F) -> F:
+    return click.argument("recipe", required=False)(command)
+
+
+def engine_option(command: F) -> F:
+    return click.option(
+        "--engine", type=click.Choice(["auto", "local", "vllm", "endpoint"]), default=None,
+        help="What answers requests, instead of the recipe's choice.",
+    )(command)  # fmt: skip
+
+
+@cli.command()
+@recipe_argument
+@run_option
+@engine_option
+@json_option
+def generate(recipe: str | None, run_folder: Path, engine: str | None, as_json: bool) -> None:
+    """Let the teacher write traces; each is judged as it arrives. Run it again to resume.
+
+    \b
+    Examples:
+      distill generate                    the run in ./run, or a new one from the quickstart
+      distill generate my.yaml --run r1   a run of your own
+    """
+    from distill.generate.generate import generate_run
+    from distill.run import open_run
+
+    done = generate_run(open_run(run_folder, recipe, engine=engine), say=say)
+    counts = ", ".join(f"{status} {count:,}" for status, count in done.statuses.items())
+    show(done, as_json, f"{done.traces:,} of {done.planned:,} traces"
+         + (f" (judged just now: {counts})" if counts else ", none of them new"))  # fmt: skip
+
+
+@cli.command()
+@click.argument("files", nargs=-1, type=click.Path(path_type=Path))
+@run_option
+@click.option("--out", type=click.Path(path_type=Path), default=Path("verified"), show_default=True,
+              metavar="DIR", help="Where verdicts of FILES go.")  # fmt: skip
+@click.option("--kind", default="math", show_default=True, help="Kind of rows that name none.")
+@click.option(
+    "--again", is_flag=True, help="Judge the run's traces anew with this version's checkers."
+)
+@json_option
+def verify(
+    files: tuple[Path, ...], run_folder: Path, out: Path, kind: str, again: bool, as_json: bool
+) -> None:
+    """Judge traces: those of FILES (any JSONL with `response` or `text` and `answer`), or the run's.
+
+    \b
+    Examples:
+      distill verify answers.jsonl --out verified    verified/verdicts.jsonl
+      distill verify --run run                       what the run has not judged yet
+      distill verify --run run --again               all of it, with newer checkers
+    """
+    from distill.run import open_existing
+    from distill.verify.run import verify_file, verify_run
+
+    if files:
+        judged = verify_file(list(files), out, kind=kind)
+    else:
+        judged = verify_run(open_existing(run_folder), again=again)
+    show(judged, as_json, judged.line())
+
+
+@cli.command(name="filter")
+@click.argument("sources", nargs=-1)
+@run_option
+@click.option("--out", type=click.Path(path_type=Path), default=Path("filtered"), show_default=True,
+              metavar="DIR", help="Where the rows of a FILE go.")  # fmt: skip
+@click.option("--kind", default="math", show_default=True, help="Kind of rows that name none.")
+@json_option
+def filter_(
+    sources: tuple[str, ...], run_folder: Path, out: Path, kind: str, as_json: bool
+) -> None:
+    """Keep what a student should learn from; every other row is dropped with its reason.
+
+    Give a recipe or nothing to filter the run, or a trace FILE (.jsonl, .jsonl.zst) to filter that.
+
+    \b
+    Examples:
+      distill filter                               the run in ./run
+      distill filter answers.jsonl --out filtered  any file; it is verified first if it is not yet
+    """
+    from distill.filter.filter import filter_file, filter_run
+    from distill.recipe import Filter
+    from distill.run import open_run
+    from distill.verify.run import verify_file
+
+    files = [Path(source) for source in sources if ".jsonl" in source]
+    if len(sources) > 1:
+        raise DistillError("one file or recipe at a time")
+    if files:
+        if not (out / "verdicts.jsonl").exists():
+            verify_file(files, out, kind=kind)
+        funnel = filter_file(files[0], out, Filter(), kind=kind)
+    else:
+        funnel = filter_run(open_run(run_folder, sources[0] if sources else None))
+    show(funnel, as_json, funnel.line())
+
+
+@cli.command()
+@recipe_argument
+@run_option
+@click.option("--student", metavar="CARD", help="Train only this one (a shipped card or a path).")
+def train(recipe: str | None, run_folder: Path, student: str | None) -> None:
+    """Fine-tune the run's students on kept.jsonl under DeepSpeed. Run it again to resume.
+
+    \b
+    Examples:
+      distill train                                        every student of the recipe
+      distill train --student tiny-llama                   one, added to the run
+      torchrun --nproc-per-node 8 -m distill train --run run   eight GPUs
+    """
+    from distill.run import open_run
+    from distill.train.loop import train as train_student
+
+    run = open_run(run_folder, recipe)
+    students = [student] if student else run.recipe.students
+    if not students:
+        raise DistillError("the recipe names no students; add 'students:' or give --student CARD")
+    for name in students:
+        train_student(run, name)
+
+
+@cli.command(name="eval")
+@recipe_argument
+@run_option
+@engine_option
+@click.option("--student", metavar="NAME", help="Measure only this student.")
+@json_option
+def evaluate(
+    recipe: str | None, run_folder: Path, engine: str | None, student: str | None, as_json: bool
+) -> None:
+    """Score base, student and teacher on the recipe's benchmarks, with intervals.
+
+    \b
+    Examples:
+      distill eval                       every student of the run
+      distill eval --student tiny-qwen   one of them
+    """
+    from distill.evaluate.evaluate import evaluate_run
+    from distill.report.table import result_table
+    from distill.run import open_run
+
+    run = open_run(run_folder, recipe, engine=engine)
+    scores = evaluate_run(run, students=[student] if student else None)
+    show(scores, as_json, result_table(run))
+
+
+@cli.command()
+@click.argument("folder", required=False, type=click.Path(path_type=Path))
+@run_option
+def report(folder: Path | None, run_folder: Path) -> None:
+    """Write report.html: one page, no network, that shows the whole run.
+
+    \b
+    Examples:
+      distill report            ./run/report.html
+      distill report other-run
+    """
+    from distill.report.html import write_report
+    from distill.run import open_existing
+
+    print(write_report(open_existing(folder or run_folder)))
+
+
+@cli.command(name="run")
+@recipe_argument
+@run_option
+@engine_option
+def run_(recipe: str | None, run_folder: Path, engine: str | None) -> None:
+    """Run a recipe from problems to report. Kill it at any time; the same command goes on.
+
+    \b
+    Examples:
+      distill run quickstart                   the embedded world, on a laptop
+      distill run examples/quickstart.yaml --run first
+    """
+    from distill.report.table import result_table
+    from distill.run import open_run
+    from distill.stages import run_stages
+
+    run = open_run(run_folder, recipe, engine=engine)
+    code = run_stages(run, engine=engine, say=say)
+    if code:
+        sys.exit(code)
+    if run.scores.exists():
+        print(f"\n{result_table(run)}")
+    print(f"\nThe whole run as one page: {run.report.resolve()}")
+
+
+@cli.command()
+@click.argument("name", required=False)
+@json_option
+def cards(name: str | None, as_json: bool) -> None:
+    """List the shipped cards (teachers, students, benchmarks), or show one.
+
+    \b
+    Examples:
+      distill cards
+      distill cards teachers/tiny
+    """
+    from distill.cards import all_cards, dump_yaml, find_card
+
+    if name:
+        card = find_card(name)
+        show(card, as_json, dump_yaml(card).rstrip())
+        return
+    found = [(shelf, card.card) for shelf, card in all_cards()]
+    rows = [(f"{shelf}/{card.name}", size(card), card.licence or "-") for shelf, card in found]
+    widths = [max(len(row[column]) for row in rows) for column in range(3)]
+    lines = [
+        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
+        for row in rows
+    ]
+    show(
+        [{"shelf": shelf, **msgspec.to_builtins(card)} for shelf, card in found],
+        as_json,
+        "\n".join(lines),
+    )
+
+
+def size(card: Any) -> str:
+    """A card's parameters in short: ``1.5B``, ``0.3M``."""
+    count = getattr(card, "parameters", None)
+    if not count:
+        return "-"
+    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.1f}M"
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
+
+
+def show(value: object, as_json: bool, text: str) -> None:
+    """Print a result: JSON for programs, text for people."""
+    if as_json:
+        if isinstance(value, tuple) and hasattr(value, "_asdict"):
+            value = value._asdict()
+        text = msgspec.json.encode(value).decode()
+    print(text)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """The console script: a user's mistake is one sentence and exit 2, Ctrl-C is 130."""
+    # SIGTERM (a preempted job) stops a stage the way Ctrl-C does: what is finished is kept.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    try:
+        cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+    except DistillError as error:
+        say(f"distill: {error}")
+        sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(2)
+    except (KeyboardInterrupt, click.Abort):
+        say("distill: stopped; what was finished is kept, and the same command goes on from there")
+        sys.exit(130)

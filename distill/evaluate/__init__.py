@@ -1,0 +1,1 @@
+"""Scores of base, student and teacher on benchmarks, with their intervals."""

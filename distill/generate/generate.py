@@ -1,0 +1,144 @@
+"""``distill generate``: the run's teacher answers the run's problems.
+
+    summary = generate_run(open_run(Path("run"), "quickstart"))
+    summary.statuses        # {"correct": 7312, "wrong": 880}
+
+Problems are read once, into ``problems.jsonl``; from then on the run asks those, whatever happens to
+their source. The arithmetic is printed before the first request, the truth after the last.
+"""
+
+import asyncio
+import time
+from collections.abc import Callable
+from typing import NamedTuple
+
+from distill import jsonl
+from distill.cards import Teacher, load_teacher, local_model
+from distill.engine.choose import open_engine
+from distill.engine.protocol import Engine
+from distill.errors import DistillError
+from distill.generate.produce import Tally, produce
+from distill.problems import load_problems
+from distill.progress import Progress
+from distill.recipe import Recipe
+from distill.run import Run
+from distill.series import Asker, weights_revision
+from distill.types import Problem, Rejected, Sampling, Status
+from distill.verify.check import require_checkers
+from distill.verify.pool import CheckPool
+
+Say = Callable[[str], object]
+
+
+class Generated(NamedTuple):
+    """What ``distill generate`` prints and records."""
+
+    problems: int
+    rejected: int
+    planned: int
+    traces: int
+    failed: int
+    statuses: dict[Status, int]
+    completion_tokens: int
+    seconds: float
+
+
+def generate_run(run: Run, *, engine: Engine | None = None, say: Say = print) -> Generated:
+    """Make all planned traces and verdicts of a run; what a former start made is kept.
+
+    ``engine`` replaces the teacher's own (tests bring a scripted one).
+    """
+    recipe, card = run.recipe, load_teacher(run.recipe.teacher)
+    problems, rejected = ensure_problems(run)
+    require_checkers({problem.kind for problem in problems})
+    if rejected:
+        say(
+            f"{rejected:,} input rows cannot be used; each stands with its reason in {run.rejected}"
+        )
+    planned = len(problems) * recipe.generate.samples
+    say(
+        f"{len(problems):,} problems x {recipe.generate.samples} samples = {planned:,} traces "
+        f"of at most {max_tokens(recipe, card):,} tokens from teacher '{card.name}'"
+    )
+    model = local_model(recipe.teacher, "teachers", card.model)
+    started = time.monotonic()
+    tally = asyncio.run(_produce(run, problems, card, model, engine))
+    statuses = dict(sorted(tally.statuses.items()))
+    run.record(
+        "generate", problems=len(problems), rejected=rejected, planned=planned, teacher=card.name,
+        model=card.model, revision=card.revision or weights_revision(model), licence=card.licence,
+        traces=planned - tally.failed, failed=tally.failed, seconds=round(time.monotonic() - started, 1),
+        completion_tokens=tally.completion_tokens,
+        sealed={p.parent.name: p.read_text() for p in sorted(run.traces.glob("*/sealed.json"))},
+    )  # fmt: skip
+    run.log("generate", "done", traces=tally.done, statuses=statuses)
+    return Generated(
+        len(problems), rejected, planned, tally.before + tally.fresh, tally.failed, statuses,
+        tally.completion_tokens, tally.seconds,
+    )  # fmt: skip
+
+
+async def _produce(
+    run: Run, problems: list[Problem], card: Teacher, model: str, engine: Engine | None
+) -> Tally:
+    recipe = run.recipe
+    engine = engine or open_engine(recipe.engine, model, batch=recipe.generate.batch)
+    asker = Asker(
+        model=card.name,
+        revision=card.revision or weights_revision(model),
+        template=engine.template,
+        instruction=recipe.instruction,
+        sampling=sampling(recipe, card),
+        marks=card.marks,
+    )
+    planned = len(problems) * recipe.generate.samples
+    with CheckPool(timeout_s=recipe.check_timeout_s) as pool, \
+            Progress("generate", planned, "traces") as progress:  # fmt: skip
+        try:
+            return await produce(
+                run.path, problems, asker, engine, pool,
+                samples=recipe.generate.samples, seed=recipe.seed,
+                report=lambda tally: progress.update(tally.done, **figures(tally)),
+            )  # fmt: skip
+        finally:
+            await engine.close()
+
+
+def ensure_problems(run: Run) -> tuple[list[Problem], int]:
+    """The run's problems, read from their sources the first time, and how many rows were rejected."""
+    if not run.problems.exists():
+        rejected: list[Rejected] = []
+        problems = list(load_problems(run.recipe.problems, rejected.append))
+        if not problems:
+            first = f"; the first: {rejected[0].where}: {rejected[0].reason}" if rejected else ""
+            raise DistillError(f"no usable problem: {len(rejected):,} rows were rejected{first}")
+        jsonl.write_rows(run.rejected, rejected)
+        jsonl.write_rows(run.problems, problems)
+    rows = jsonl.seal(run.rejected).rows if run.rejected.exists() else 0
+    return list(run.read_problems()), rows
+
+
+def sampling(recipe: Recipe, card: Teacher) -> Sampling:
+    """The recipe's choice where it made one, else the card's recommendation."""
+    chosen, advised = recipe.generate, card.sampling
+    return Sampling(
+        temperature=advised.temperature if chosen.temperature is None else chosen.temperature,
+        top_p=advised.top_p if chosen.top_p is None else chosen.top_p,
+        top_k=advised.top_k if chosen.top_k is None else chosen.top_k,
+        max_tokens=max_tokens(recipe, card),
+    )
+
+
+def max_tokens(recipe: Recipe, card: Teacher) -> int:
+    return recipe.generate.max_tokens or card.max_tokens
+
+
+def figures(tally: Tally) -> dict[str, object]:
+    """What the live line shows of a tally."""
+    judged = sum(tally.statuses.values())
+    if not judged:
+        return {}
+    return {
+        "correct": f"{tally.statuses['correct'] / judged:.1%}",
+        "tokens/s": f"{tally.completion_tokens / max(tally.seconds, 1e-9):,.0f}",
+    }

@@ -1,0 +1,143 @@
+"""The ledger: where traces and verdicts go the moment they exist, and what a restart reads first.
+
+    with Ledger(run.path, shard="0") as ledger:
+        if identity not in ledger.done: ...
+        ledger.add_trace(trace)
+        ledger.add_verdict(verdict)
+
+Each shard folder has one writer (a lock) and append-only segments of at most ``SEGMENT_ROWS`` traces,
+with a verdict segment of the same name beside each. Sealing writes row counts and sha256 of every
+segment to ``sealed.json``; a sealed segment is never appended to again.
+
+Memory: 16 bytes of digest and about 60 of Python's set per identity of this shard.
+"""
+
+import hashlib
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from types import TracebackType
+
+import msgspec
+
+from distill import jsonl
+from distill.traces import read_segment, read_verdicts
+from distill.types import Failed, Identity, Trace, Verdict
+
+SEGMENT_ROWS = 50_000
+
+
+class Ledger:
+    """The one writer of a shard. Entering takes the lock and reads what is there."""
+
+    def __init__(self, folder: Path, shard: str) -> None:
+        self._folder = folder
+        self._traces = folder / "traces" / shard
+        self._verdicts = folder / "verdicts" / shard
+        self._failed = folder / "failed.jsonl"
+        self._open: dict[Path, jsonl.Appender] = {}
+        self._segment_of: dict[Identity, str] = {}  # traces that wait for their verdict
+        self._done: set[bytes] = set()
+        self._stack = ExitStack()
+
+    def __enter__(self) -> "Ledger":
+        self._stack.enter_context(jsonl.locked(self._traces))
+        self._sealed = self._read_seal()
+        for path in sorted(self._traces.glob("*.jsonl")):
+            if path.name not in self._sealed:
+                jsonl.cut_torn_tail(path)
+                jsonl.cut_torn_tail(self._beside(path.name))
+            self._done.update(digest(trace.identity) for trace in read_segment(path, Trace))
+        if self._failed.exists():
+            jsonl.cut_torn_tail(self._failed)
+            self._done.update(digest(row.identity) for row in jsonl.read(self._failed, Failed))
+        self._start_segment()
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:  # fmt: skip
+        for appender in self._open.values():
+            appender.close()
+        self._open.clear()
+        self._stack.close()
+
+    def __contains__(self, identity: Identity) -> bool:
+        """Whether this identity has a trace, or was given up as impossible."""
+        return digest(identity) in self._done
+
+    def __len__(self) -> int:
+        return len(self._done)
+
+    def unjudged(self) -> Iterator[Trace]:
+        """Traces that were written but not judged before the last stop."""
+        for path in sorted(self._traces.glob("*.jsonl")):
+            known = read_verdicts(self._beside(path.name))
+            for trace in read_segment(path, Trace):
+                if trace.identity not in known:
+                    self._segment_of[trace.identity] = path.name
+                    yield trace
+
+    def add_trace(self, trace: Trace) -> None:
+        if self._rows >= SEGMENT_ROWS:
+            self._start_segment()
+        self._appender(self._traces / self._segment).append(trace)
+        self._rows += 1
+        self._done.add(digest(trace.identity))
+        self._segment_of[trace.identity] = self._segment
+
+    def add_verdict(self, verdict: Verdict) -> None:
+        segment = self._segment_of.pop(verdict.identity)
+        self._appender(self._beside(segment)).append(verdict)
+
+    def add_failed(self, failed: Failed) -> None:
+        self._appender(self._failed).append(failed)
+        self._done.add(digest(failed.identity))
+
+    def sync(self) -> None:
+        """Make everything so far survive a power cut."""
+        for appender in self._open.values():
+            appender.sync()
+
+    def seal(self) -> dict[str, jsonl.Sealed]:
+        """Close the segments for good and write what they hold to ``sealed.json``."""
+        for appender in self._open.values():
+            appender.close()
+        self._open.clear()
+        for path in sorted(self._traces.glob("*.jsonl")):
+            if path.name not in self._sealed:
+                self._sealed[path.name] = jsonl.seal(path)
+        body = {name: sealed._asdict() for name, sealed in self._sealed.items()}
+        jsonl.write_bytes(self._traces / "sealed.json", msgspec.json.encode(body) + b"\n")
+        return self._sealed
+
+    def _read_seal(self) -> dict[str, jsonl.Sealed]:
+        path = self._traces / "sealed.json"
+        if not path.exists():
+            return {}
+        found = msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, int | str]])
+        return {name: jsonl.Sealed(int(s["rows"]), str(s["sha256"])) for name, s in found.items()}
+
+    def _start_segment(self) -> None:
+        """Go on in the last unsealed segment with room, else begin the next."""
+        existing = sorted(self._traces.glob("*.jsonl"))
+        self._rows = 0
+        if existing and existing[-1].name not in self._sealed:
+            rows = jsonl.seal(existing[-1]).rows
+            if rows < SEGMENT_ROWS:
+                self._segment, self._rows = existing[-1].name, rows
+                return
+        number = int(existing[-1].stem) + 1 if existing else 0
+        self._segment = f"{number:06}.jsonl"
+
+    def _beside(self, segment: str) -> Path:
+        return self._verdicts / segment
+
+    def _appender(self, path: Path) -> jsonl.Appender:
+        if path not in self._open:
+            self._open[path] = jsonl.Appender(path)
+        return self._open[path]
+
+
+def digest(identity: Identity) -> bytes:
+    """16 bytes that stand for an identity in memory."""
+    return hashlib.blake2b(msgspec.json.encode(identity), digest_size=16).digest()

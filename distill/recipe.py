@@ -1,0 +1,119 @@
+"""Recipes: the choices of one run (YAML), each with its default.
+
+    recipe = load_recipe("quickstart")          # shipped in examples/
+    recipe = load_recipe("my/recipe.yaml")
+
+A recipe names cards (facts) and says what to do with them. Two levels, no third: no includes, tags,
+inheritance or templating. The run folder keeps the recipe as resolved, defaults written out.
+"""
+
+from typing import Annotated, Literal
+
+import msgspec
+
+from distill.cards import (
+    Above0,
+    Natural,
+    NotNegative,
+    Positive,
+    ProblemSource,
+    Share,
+    Strict,
+    find,
+    load_yaml,
+)
+from distill.errors import DistillError
+from distill.types import Kind, Status
+
+Engine = Literal["auto", "local", "vllm", "endpoint"]
+
+# The directive of DeepSeek-R1's own usage recommendations (its README, "Usage Recommendations").
+BOXED = "Please reason step by step, and put your final answer within \\boxed{}."
+
+
+class Generate(Strict, frozen=True, kw_only=True):
+    """How the teacher is asked. Null sampling fields take the card's recommendation."""
+
+    samples: Positive = 4
+    temperature: NotNegative | None = None
+    top_p: Share | None = None
+    top_k: Natural | None = None
+    max_tokens: Positive | None = None
+    batch: Positive = 256
+
+
+class Filter(Strict, frozen=True, kw_only=True):
+    """What is trained on. ``per_problem`` keeps the first so many by sample index."""
+
+    keep_status: list[Status] = msgspec.field(default_factory=lambda: ["correct"])
+    per_problem: Positive = 4
+    duplicates: bool = True
+    overlap: bool = True
+
+
+class Train(Strict, frozen=True, kw_only=True):
+    """How students are fine-tuned. Null fields take the student card's values."""
+
+    objective: Literal["sft"] = "sft"
+    epochs: Above0 | None = None
+    max_steps: Positive | None = None
+    learning_rate: Above0 | None = None
+    final_learning_rate: Share = 0.1
+    warmup: Share = 0.03
+    weight_decay: NotNegative = 0.0
+    beta2: Share = 0.95
+    clip: Above0 = 1.0
+    length: Positive = 32768
+    tokens_per_step: Positive = 524288
+    rows_per_forward: Positive = 1
+    zero: Literal[0, 1, 2, 3] = 2
+    dtype: Literal["auto", "fp32", "bf16"] = "auto"
+    checkpoint_minutes: Above0 = 10.0
+    checkpoint_steps: Positive | None = None
+    keep_checkpoints: Positive = 2
+    seed: Natural = 0
+
+
+class Evaluate(Strict, frozen=True, kw_only=True):
+    """Which benchmarks, and how often each problem is asked. Null fields take the benchmark card's."""
+
+    benchmarks: list[str] = []
+    samples: Positive | None = None
+    temperature: NotNegative | None = None
+    top_p: Share | None = None
+    max_tokens: Positive | None = None
+    teacher: bool = True
+    base: bool = True
+    seed: Natural = 0
+
+
+class Recipe(Strict, frozen=True, kw_only=True):
+    """Everything one run decides."""
+
+    problems: Annotated[list[ProblemSource], msgspec.Meta(min_length=1)]
+    teacher: str = "tiny"
+    engine: Engine = "auto"
+    students: list[str] = []
+    seed: Natural = 0
+    instruction: dict[Kind, str] = msgspec.field(
+        default_factory=lambda: {"math": BOXED, "choice": BOXED}
+    )
+    show_instruction: bool = True
+    check_timeout_s: Above0 = 10.0
+    generate: Generate = Generate()
+    filter: Filter = Filter()
+    train: Train = Train()
+    evaluate: Evaluate = msgspec.field(name="eval", default=Evaluate())
+
+
+def load_recipe(name: str) -> Recipe:
+    """A shipped recipe by name, or a file by path, checked beyond what its types say."""
+    path = find(name, "examples")
+    recipe = load_yaml(path, Recipe)
+    for number, source in enumerate(recipe.problems):
+        ways = [way for way in (source.world, source.file, source.dataset) if way is not None]
+        if len(ways) != 1:
+            raise DistillError(
+                f"{path}: problems[{number}] needs exactly one of 'world', 'file' and 'dataset'"
+            )
+    return recipe

@@ -1,0 +1,45 @@
+"""``distill run``: every stage in order, each as a process of its own.
+
+A stage's memory and its server are gone before the next one starts, and each stage finds out by itself
+what is left to do, so the same command after a kill goes on where it stopped.
+"""
+
+import subprocess
+import sys
+from collections.abc import Callable
+
+from distill.run import Run
+
+Say = Callable[[str], object]
+
+
+def commands(run: Run) -> list[list[str]]:
+    """The stages of a run as command lines (without ``distill`` in front)."""
+    folder = ["--run", str(run.path)]
+    train = [["train", "--student", student, *folder] for student in run.recipe.students]
+    evaluate = [["eval", *folder]] if run.recipe.evaluate.benchmarks else []
+    return [["generate", *folder], ["filter", *folder], *train, *evaluate, ["report", *folder]]
+
+
+def run_stages(run: Run, *, engine: str | None = None, say: Say = print) -> int:
+    """Run all stages; returns the exit code of the first that fails (0: all done)."""
+    todo = commands(run)
+    for number, arguments in enumerate(todo, start=1):
+        if engine and arguments[0] in ("generate", "eval"):
+            arguments = [*arguments, "--engine", engine]
+        say(f"\n── {number}/{len(todo)}  distill {' '.join(arguments)}")
+        with subprocess.Popen([sys.executable, "-m", "distill", *arguments]) as stage:
+            code = _wait(stage)
+        if code:
+            return code
+    return 0
+
+
+def _wait(stage: "subprocess.Popen[bytes]") -> int:
+    """Wait for a stage. Ctrl-C reaches it from the terminal; SIGTERM is passed on. It drains, then ends."""
+    try:
+        return stage.wait()
+    except KeyboardInterrupt:
+        stage.terminate()
+        stage.wait()
+        raise

@@ -1,0 +1,1 @@
+"""Fine-tuning a student on kept traces under DeepSpeed ZeRO."""

@@ -1,0 +1,410 @@
+"""Fine-tune one student on the kept traces of a run, under DeepSpeed ZeRO.
+
+    result = train(run, "tiny-qwen")                     # one process, or all GPUs by torchrun
+    torchrun --nproc-per-node 8 -m distill train --student qwen-7b
+
+Reads kept.jsonl, the recipe's `train` and the student's card; writes students/NAME/ (an ordinary
+Hugging Face checkpoint) with training.jsonl, one row per step. The same command again continues from
+the last checkpoint, or says that it is done. Ctrl-C and SIGTERM finish the step, save and stop.
+
+The loop is `run_steps`: no trainer between the user and the loss.
+"""
+
+import contextlib
+import hashlib
+import math
+import shutil
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import FrameType, TracebackType
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import msgspec
+
+from distill import cards, jsonl
+from distill.cards import Student
+from distill.errors import DistillError
+from distill.progress import Progress
+from distill.recipe import Train
+from distill.run import Run
+from distill.train import checkpoints, zero
+from distill.train.chat import Renderer
+from distill.train.checkpoints import State
+from distill.train.corpus import Corpus, build_corpus
+from distill.train.fits import BYTES_PER_PARAMETER, check_fits
+from distill.train.isolation import prove_isolation
+from distill.train.launch import launch, must_launch
+from distill.train.loss import learner, step_share
+from distill.train.pack import Schedule, collate, pack
+from distill.train.student import Facts, base_model, export, load, load_tokenizer, read_facts
+from distill.train.zero import World, talk
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+DATA = "data"  # the tokenised corpus, beside the checkpoints
+_NO_EFFECT = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints")  # on what is learned
+
+
+class TrainResult(msgspec.Struct, frozen=True, kw_only=True):
+    """What `train` hands back; ``already`` when there was nothing left to do."""
+
+    path: str
+    facts: Facts
+    already: bool
+
+
+class Step(msgspec.Struct, frozen=True, kw_only=True):
+    """One row of ``training.jsonl``. ``tokens`` and ``learned`` of this step, ``seconds`` since step 0."""
+
+    step: int
+    loss: float
+    lr: float
+    grad_norm: float | None
+    tokens: int
+    learned: int
+    seconds: float
+
+
+class Job(NamedTuple):
+    """One student of one run, everything resolved."""
+
+    run: Run
+    card: Student
+    settings: Train
+    base: str
+    kept_sha256: str
+    fingerprint: str
+    world: World
+
+    @property
+    def folder(self) -> Path:
+        return self.run.student(self.card.name)
+
+    @property
+    def checkpoints(self) -> Path:
+        return self.folder / "checkpoints"
+
+    @property
+    def curve(self) -> Path:
+        return self.folder / "training.jsonl"
+
+    @property
+    def stage(self) -> str:
+        return f"train/{self.card.name}"
+
+
+class Share(NamedTuple):
+    """How the rows of a step are split: the same rows for any number of processes."""
+
+    rows_per_step: int
+    rows_per_forward: int
+    accumulation: int
+
+    def forwards(self, rows: "NDArray[np.int64]", world: World) -> "list[NDArray[np.int64]]":
+        """This process's forward passes of a step; an empty one stands where rows ran out."""
+        mine = rows[world.rank :: world.size]
+        per = self.rows_per_forward
+        return [mine[i * per : (i + 1) * per] for i in range(self.accumulation)]
+
+
+class Stop:
+    """Ctrl-C or SIGTERM asks once; the loop answers after its step. A second Ctrl-C is not held back."""
+
+    def __init__(self) -> None:
+        self.signal: int | None = None
+        self._before: dict[int, Any] = {}
+
+    def __enter__(self) -> "Stop":
+        with contextlib.suppress(ValueError):  # not the main thread: whoever called us handles signals
+            for number in (signal.SIGINT, signal.SIGTERM):
+                self._before[number] = signal.signal(number, self._asked)
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
+                 trace: TracebackType | None) -> None:  # fmt: skip
+        for number, handler in self._before.items():
+            signal.signal(number, handler)
+
+    def _asked(self, number: int, frame: FrameType | None) -> None:
+        self.signal = number
+        signal.signal(number, self._before[number])
+
+    def leave(self) -> None:
+        """End as the signal would have: exit code 130 for Ctrl-C, 143 for SIGTERM."""
+        if self.signal == signal.SIGINT:
+            raise KeyboardInterrupt
+        raise SystemExit(128 + signal.SIGTERM)
+
+
+# ── before the first step ────────────────────────────────────────────────────────────────────────
+
+
+def resolve(run: Run, student: str, world: World) -> Job:
+    """Everything that decides what is learned, and its fingerprint."""
+    card = cards.load_student(student)
+    recipe = run.recipe.train
+    settings = msgspec.structs.replace(
+        recipe,
+        learning_rate=recipe.learning_rate or card.learning_rate,
+        epochs=recipe.epochs or card.epochs,
+        length=min(recipe.length, card.context),
+    )
+    if world.leads:
+        base_model(run, student)
+    world.wait()
+    base = base_model(run, student)
+    sealed = jsonl.seal(run.kept)
+    decisive = {k: v for k, v in msgspec.to_builtins(settings).items() if k not in _NO_EFFECT}
+    parts = [sealed.sha256, decisive, msgspec.to_builtins(card)]
+    fingerprint = hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
+    return Job(run, card, settings, base, sealed.sha256, fingerprint, world)
+
+
+def finished(job: Job) -> TrainResult | None:
+    """The result of an earlier call, if it was for the same data and settings."""
+    facts = read_facts(job.folder)
+    if facts is None:
+        return None
+    if facts.fingerprint != job.fingerprint:
+        what = "kept traces" if facts.kept_sha256 != job.kept_sha256 else "train settings or student card"
+        raise DistillError(
+            f"{job.folder}: this student was trained with other {what}; move or remove the folder to train anew"
+        )
+    if job.world.leads:
+        shutil.rmtree(job.checkpoints, ignore_errors=True)  # left by a kill right after the export
+    talk(f"train: {job.folder} is done already ({facts.steps:,} steps, loss {facts.loss:.4f})", job.world)
+    return TrainResult(path=str(job.folder), facts=facts, already=True)
+
+
+def tokenise(job: Job, tokenizer: "PreTrainedTokenizerBase", renderer: Renderer) -> Corpus:
+    """The corpus of this job: made by the first process, opened by the others."""
+    parts = [job.kept_sha256, job.settings.length, tokenizer.chat_template, msgspec.to_builtins(job.card.marks),
+             job.base, len(tokenizer)]  # fmt: skip
+    key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
+    if not job.world.leads:
+        job.world.wait()
+    corpus = build_corpus(job.run.kept, renderer, length=job.settings.length,
+                          folder=job.checkpoints / DATA, key=key)  # fmt: skip
+    if job.world.leads:
+        job.world.wait()
+    return corpus
+
+
+def split(settings: Train, processes: int) -> Share:
+    """Rows per step, per forward pass, and forward passes per process and step."""
+    rows_per_step = max(1, settings.tokens_per_step // settings.length)
+    per_process = math.ceil(rows_per_step / processes)
+    rows_per_forward = min(settings.rows_per_forward, per_process)
+    return Share(rows_per_step, rows_per_forward, math.ceil(per_process / rows_per_forward))
+
+
+def arithmetic(job: Job, share: Share, schedule: Schedule, corpus: Corpus, parameters: int) -> str:
+    """What the run will take, before it takes it."""
+    packing, settings, size = schedule.packing, job.settings, job.world.size
+    tokens = packing.tokens * schedule.total_rows / packing.rows
+    # ZeRO 1 splits the optimizer (8 bytes, or 12 with a master copy), 2 also gradients, 3 all of it.
+    split_bytes = {0: 0, 1: 8, 2: 12, 3: BYTES_PER_PARAMETER}[settings.zero]
+    memory = parameters * (BYTES_PER_PARAMETER - split_bytes + split_bytes / size)
+    return (
+        f"train: {corpus.counts}\n"
+        f"train: {packing.rows:,} rows of {settings.length:,} tokens, {packing.fill:.1%} filled; "
+        f"{share.rows_per_step} rows a step = {size} process(es) x {share.rows_per_forward} rows x "
+        f"{share.accumulation} accumulation\n"
+        f"train: {settings.epochs:g} epochs, {schedule.steps:,} steps, {tokens / 1e6:,.2f}M tokens; "
+        f"{parameters:,} parameters, about {memory / 2**20:,.0f} MiB per process for weights, gradients "
+        f"and Adam (ZeRO-{settings.zero})"
+    )
+
+
+def learning_rate(step: int, steps: int, settings: Train) -> float:
+    """Linear warm-up, then a cosine to ``final_learning_rate`` of the peak. ``step`` is 0-based."""
+    peak = settings.learning_rate
+    assert peak is not None, "resolve() fills it"
+    warm = max(1, round(settings.warmup * steps))
+    if step < warm:
+        return peak * (step + 1) / warm
+    along = (step - warm) / max(1, steps - warm)
+    low = settings.final_learning_rate
+    return peak * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * along)))
+
+
+# ── the loop ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def run_steps(engine: Any, job: Job, schedule: Schedule, corpus: Corpus, share: Share, state: State) -> State:
+    """Every step from ``state`` to the end of the schedule; saves on time and when asked to stop."""
+    world, settings = job.world, job.settings
+    started, saved_at, first = time.monotonic() - state.seconds, time.monotonic(), state
+    learned_of, length_of = corpus.learned, corpus.lengths
+    with Stop() as stop, curve(job) as write, progress(world, schedule.steps) as show:
+        for step in range(state.step, schedule.steps):
+            lr = learning_rate(step, schedule.steps, settings)
+            for group in engine.optimizer.param_groups:
+                group["lr"] = lr
+            rows = schedule.rows(step)
+            documents = schedule.packing.documents_of(rows)
+            tokens, learned = int(length_of[documents].sum()), int(learned_of[documents].sum())
+            factor = step_share(world=world.size, accumulation=share.accumulation, learned=learned)
+            summed = 0.0
+            for mine in share.forwards(rows, world):
+                taken = mine if len(mine) else rows[:1]  # every process runs every pass; this one learns nothing
+                batch = collate(corpus, schedule.packing.documents_of(taken), learn=len(mine) > 0,
+                                device=world.device)  # fmt: skip
+                loss = engine(batch)
+                engine.backward(loss * factor)
+                engine.step()
+                summed += loss.detach()
+            now = time.monotonic()
+            due = now - saved_at >= 60 * settings.checkpoint_minutes
+            summed, (asked, save) = world.sum_and_max(float(summed), stop.signal is not None, due)
+            if not math.isfinite(summed):
+                raise DistillError(
+                    f"train: the loss of step {step + 1} is {summed}; lower train.learning_rate "
+                    f"(checkpoints up to step {state.step} are kept)"
+                )
+            state = msgspec.structs.replace(state, step=step + 1, tokens=state.tokens + tokens,
+                                            learned=state.learned + learned, seconds=now - started)  # fmt: skip
+            write(Step(step=step + 1, loss=summed / learned, lr=lr, grad_norm=gradient_norm(engine),
+                       tokens=tokens, learned=learned, seconds=round(now - started, 3)))  # fmt: skip
+            rate = (state.tokens - first.tokens) / max(1e-9, state.seconds - first.seconds)
+            show(step + 1, loss=f"{summed / learned:.4f}", tok_s=f"{rate:,.0f}")
+            every = settings.checkpoint_steps
+            if asked or save or (every is not None and (step + 1) % every == 0):
+                checkpoints.save(engine, job.checkpoints, state, world, run=job.run, stage=job.stage,
+                                 keep=settings.keep_checkpoints)  # fmt: skip
+                saved_at = time.monotonic()
+            if asked:
+                talk(f"\ntrain: stopped after step {step + 1}, which is saved; the same command continues", world)
+                stop.leave()
+    return state
+
+
+def gradient_norm(engine: Any) -> float | None:
+    """The global norm before clipping, as DeepSpeed computed it."""
+    norm = engine.get_global_grad_norm()
+    return None if norm is None else float(norm)
+
+
+@contextlib.contextmanager
+def curve(job: Job) -> "Iterator[Any]":
+    """Appends rows to ``training.jsonl`` (the first process only)."""
+    if not job.world.leads:
+        yield lambda row: None
+        return
+    with jsonl.Appender(job.curve) as out:
+        yield out.append
+
+
+@contextlib.contextmanager
+def progress(world: World, steps: int) -> "Iterator[Any]":
+    """The live line (the first process only)."""
+    if not world.leads:
+        yield lambda done, **figures: None
+        return
+    with Progress("train", steps, "steps") as line:
+        yield line.update
+
+
+# ── the whole ────────────────────────────────────────────────────────────────────────────────────
+
+
+def train(run: Run, student: str, *, processes: int | None = None) -> TrainResult:
+    """Train one student of a run, or continue, or find it done.
+
+    ``processes`` above 1 starts that many by torchrun on this machine (default: one per GPU, else
+    one). Under torchrun this call is one of them.
+    """
+    run.need(run.kept, "distill filter")
+    check_fits(cards.load_student(student), run.recipe.train)
+    if must_launch(processes):
+        return launched(run, student, processes)
+    world = zero.join()
+    job = resolve(run, student, world)
+    done = finished(job)
+    world.wait()
+    if done is None:
+        job.folder.mkdir(parents=True, exist_ok=True)
+        with jsonl.locked(job.folder) if world.leads else contextlib.nullcontext():
+            done = _train(job)
+    zero.leave()
+    return done
+
+
+def launched(run: Run, student: str, processes: int | None) -> TrainResult:
+    """The result of a training that torchrun ran."""
+    launch(run, student, processes)
+    folder = run.student(cards.load_student(student).name)
+    facts = read_facts(folder)
+    assert facts is not None, f"{folder}: training ended without a result"
+    return TrainResult(path=str(folder), facts=facts, already=False)
+
+
+def _train(job: Job) -> TrainResult:
+    import torch
+
+    world, settings = job.world, job.settings
+    assert settings.epochs is not None and settings.learning_rate is not None, "resolve() fills them"
+    torch.manual_seed(settings.seed)
+    tokenizer = load_tokenizer(job.base, job.card.revision if job.card.model else None)
+    renderer = Renderer(tokenizer, job.card.marks)
+    corpus = tokenise(job, tokenizer, renderer)
+    share = split(settings, world.size)
+    schedule = Schedule(pack(corpus.lengths, settings.length), rows_per_step=share.rows_per_step,
+                        epochs=settings.epochs, seed=settings.seed, max_steps=settings.max_steps)  # fmt: skip
+    model = load(job.base, job.card, zero.precision(settings, world.device)).to(world.device)
+    model.train()
+    parameters = sum(parameter.numel() for parameter in model.parameters())
+    talk(arithmetic(job, share, schedule, corpus, parameters), world)
+    prove_isolation(model)
+    engine = zero.start(learner(model), settings, world, accumulation=share.accumulation,
+                        learning_rate=settings.learning_rate)  # fmt: skip
+    state = checkpoints.resume(engine, job.checkpoints, job.fingerprint, world, run=job.run, stage=job.stage)
+    if state is not None:
+        talk(f"train: continuing after step {state.step:,} of {schedule.steps:,}", world)
+    else:
+        state = State(step=0, tokens=0, learned=0, seconds=0.0, fingerprint=job.fingerprint, processes=world.size)
+    if world.leads:
+        cut_curve(job.curve, state.step)
+        job.run.log("train", "start", student=job.card.name, step=state.step, steps=schedule.steps)
+    state = run_steps(engine, job, schedule, corpus, share, state)
+    return finish(job, model, tokenizer, renderer, corpus, state, parameters)
+
+
+def cut_curve(path: Path, step: int) -> None:
+    """Drop the rows of ``training.jsonl`` that come after the checkpoint we continue from."""
+    if path.exists():
+        jsonl.cut_torn_tail(path)
+        jsonl.write_rows(path, [row for row in jsonl.read(path, Step) if row.step <= step])
+
+
+def finish(job: Job, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", renderer: Renderer,
+           corpus: Corpus, state: State, parameters: int) -> TrainResult:  # fmt: skip
+    """Export, record, and only then remove the checkpoints."""
+    with zero.whole(model, job.settings):
+        if job.world.leads:
+            losses = [row.loss for row in jsonl.read(job.curve, Step)][-20:]
+            facts = Facts(
+                student=job.card.name, base=job.card.model or f"bases/{job.card.name}",
+                revision=job.card.revision, licence=job.card.licence, fingerprint=job.fingerprint,
+                kept_sha256=job.kept_sha256, parameters=parameters, documents=corpus.counts.documents,
+                too_long=corpus.counts.too_long, control_token=corpus.counts.control_token,
+                steps=state.step, tokens=state.tokens, learned=state.learned,
+                loss=sum(losses) / len(losses), seconds=round(state.seconds, 1), processes=job.world.size,
+                settings=msgspec.to_builtins(job.settings),
+            )  # fmt: skip
+            export(model, tokenizer, job.folder, facts, end_id=renderer.end_id)
+            job.run.record(job.stage, state="done", **msgspec.to_builtins(facts))
+            job.run.log("train", "end", student=job.card.name, steps=state.step, seconds=facts.seconds)
+            shutil.rmtree(job.checkpoints, ignore_errors=True)
+            rate = state.tokens / max(1e-9, state.seconds)
+            talk(f"train: {job.folder}: {state.step:,} steps, {state.tokens / 1e6:,.2f}M tokens in "
+                 f"{state.seconds:,.0f} s ({rate:,.0f} tokens/s), loss {facts.loss:.4f}", job.world)  # fmt: skip
+    job.world.wait()
+    result = read_facts(job.folder)
+    assert result is not None, f"{job.folder}: exported without its marker"
+    return TrainResult(path=str(job.folder), facts=result, already=False)

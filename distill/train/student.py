@@ -1,0 +1,236 @@
+"""The student as files: its start (from a hub, a folder, or random), and the finished checkpoint.
+
+    base = base_model(run, "tiny-qwen")         # a path or hub id: what training starts from, and eval's base
+    model = load(base, card, dtype)
+    export(model, tokenizer, run.student("tiny-qwen"), card, facts)
+
+Weights are read from safetensors only and no code from a hub is ever run. A random start is made
+once per run, from the card and the recipe's seed, and kept as an ordinary checkpoint, so that the
+untrained student can be measured beside the trained one.
+"""
+
+import os
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from distill import cards, jsonl
+from distill.cards import RandomStart, Student
+from distill.errors import DistillError
+from distill.run import Run
+from distill.train.attention import IMPLEMENTATION, register
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+MARKER = "distill.json"  # written last: a student folder without it is not finished
+
+
+class Facts(msgspec.Struct, frozen=True, kw_only=True):
+    """What a finished student was made from and what it took (``students/NAME/distill.json``)."""
+
+    student: str
+    base: str
+    revision: str | None
+    licence: str | None
+    fingerprint: str
+    kept_sha256: str
+    parameters: int
+    documents: int
+    too_long: int
+    control_token: int
+    steps: int
+    tokens: int
+    learned: int
+    loss: float
+    seconds: float
+    processes: int
+    settings: dict[str, Any]
+
+
+def base_model(run: Run, student: str) -> str:
+    """What training starts from: a hub id, a folder, or the seeded random start (made on first use)."""
+    card = cards.load_student(student)
+    if card.model is not None:
+        return cards.local_model(student, "students", card.model)
+    folder = run.path / "bases" / card.name
+    if not (folder / MARKER).exists():
+        make_base(card, student, folder, seed=run.recipe.train.seed)
+    return str(folder)
+
+
+def make_base(card: Student, student: str, folder: Path, *, seed: int) -> None:
+    """Write the random start of a card as an ordinary checkpoint: the same bytes for the same seed."""
+    import torch
+    from transformers import AutoModelForCausalLM
+
+    if card.start is None:
+        raise DistillError(f"students/{card.name}: needs 'model' or 'start'")
+    tokenizer = load_tokenizer(cards.local_model(student, "students", card.start.tokenizer))
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        model = AutoModelForCausalLM.from_config(random_config(card, tokenizer), dtype=torch.float32)
+    temporary = fresh(folder.with_name(folder.name + ".tmp"))
+    quiet()
+    model.save_pretrained(temporary)
+    tokenizer.save_pretrained(temporary)
+    jsonl.write_bytes(temporary / MARKER, msgspec.json.encode({"student": card.name, "seed": seed}))
+    sync_all(temporary)
+    if folder.exists():
+        shutil.rmtree(folder)
+    os.replace(temporary, folder)
+    jsonl.sync_folder(folder.parent)
+
+
+def random_config(card: Student, tokenizer: "PreTrainedTokenizerBase") -> Any:
+    """The transformers config of a card's random start, sized for the tokenizer."""
+    from transformers import LlamaConfig, Qwen2Config
+
+    start = card.start
+    assert isinstance(start, RandomStart)
+    kind = {"qwen2": Qwen2Config, "llama": LlamaConfig}[start.architecture]
+    return kind(
+        vocab_size=len(tokenizer),
+        hidden_size=start.hidden_size,
+        intermediate_size=start.intermediate_size,
+        num_hidden_layers=start.layers,
+        num_attention_heads=start.heads,
+        num_key_value_heads=start.kv_heads,
+        max_position_embeddings=card.context,
+        rope_parameters={"rope_type": "default", "rope_theta": start.rope_theta},
+        tie_word_embeddings=start.tied,
+        bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+    )
+
+
+def load_tokenizer(source: str, revision: str | None = None) -> "PreTrainedTokenizerBase":
+    """A tokenizer, without running anybody's code."""
+    from transformers import AutoTokenizer
+
+    try:
+        tokenizer: PreTrainedTokenizerBase = AutoTokenizer.from_pretrained(
+            source, revision=revision, trust_remote_code=False
+        )
+    except (OSError, ValueError) as error:
+        raise DistillError(f"{source}: cannot load a tokenizer: {first_line(error)}") from None
+    return tokenizer
+
+
+def load(base: str, card: Student, dtype: "torch.dtype") -> "PreTrainedModel":
+    """The start of training: packed attention, the card's context and RoPE base set."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    register()
+    quiet()
+    revision = card.revision if card.model else None
+    try:
+        config = AutoConfig.from_pretrained(base, revision=revision, trust_remote_code=False)
+        config.max_position_embeddings = max(card.context, config.max_position_embeddings)
+        if card.rope_theta is not None:
+            config.rope_parameters = {**config.rope_parameters, "rope_theta": card.rope_theta}
+        model: PreTrainedModel = AutoModelForCausalLM.from_pretrained(
+            base,
+            config=config,
+            revision=revision,
+            dtype=dtype,
+            attn_implementation=IMPLEMENTATION,
+            trust_remote_code=False,
+            use_safetensors=True,
+        )
+    except (OSError, ValueError) as error:
+        raise DistillError(f"{base}: cannot load the model: {first_line(error)}") from None
+    return model
+
+
+def export(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerBase",
+    folder: Path,
+    facts: Facts,
+    *,
+    end_id: int,
+) -> None:
+    """Write an ordinary Hugging Face checkpoint into ``folder``; `MARKER` last, so all or nothing."""
+    stops = dict.fromkeys([end_id, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])])
+    if model.generation_config is not None:
+        model.generation_config.eos_token_id = list(stops)
+        model.generation_config.pad_token_id = tokenizer.pad_token_id
+    model.config.eos_token_id = end_id
+    temporary = fresh(folder / "export.tmp")
+    quiet()
+    try:
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        (temporary / "README.md").write_text(model_card(facts), encoding="utf-8")
+        sync_all(temporary)
+        for path in sorted(temporary.iterdir()):
+            os.replace(path, folder / path.name)
+    except OSError as error:
+        raise jsonl.disk_error(folder, error) from None
+    temporary.rmdir()
+    jsonl.sync_folder(folder)
+    jsonl.write_bytes(folder / MARKER, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+
+
+def read_facts(folder: Path) -> Facts | None:
+    """The facts of a finished student, None while it is not finished."""
+    marker = folder / MARKER
+    return msgspec.json.decode(marker.read_bytes(), type=Facts) if marker.exists() else None
+
+
+def model_card(facts: Facts) -> str:
+    """README.md of the checkpoint: where it comes from, what it learned from, what it took."""
+    licence = (facts.licence or "other").lower()
+    random = facts.base.startswith("bases/")
+    base = "" if random else f"base_model: {facts.base}\n"
+    start = "a random start" if random else f"`{facts.base}`"
+    settings = "".join(f"- {name}: {value}\n" for name, value in facts.settings.items())
+    return (
+        f"---\nlibrary_name: transformers\nlicense: {licence}\n{base}tags: [reasoning, distillation]\n---\n\n"
+        f"# {facts.student}\n\n"
+        f"Fine-tuned from {start} on {facts.documents:,} kept traces "
+        f"(`kept.jsonl`, sha256 `{facts.kept_sha256}`) with distill.\n\n"
+        f"- parameters: {facts.parameters:,}\n"
+        f"- steps: {facts.steps:,}; tokens: {facts.tokens:,}, of which learned: {facts.learned:,}\n"
+        f"- training loss at the end: {facts.loss:.4f}\n"
+        f"- dropped before training: too long {facts.too_long:,}, "
+        f"control token in the answer {facts.control_token:,}\n\n"
+        f"## Settings\n\n{settings}\n"
+        "Scores stand in the run's report; this card states none that were not measured.\n"
+    )
+
+
+def fresh(folder: Path) -> Path:
+    """An empty folder of that name, whatever a killed process left there."""
+    if folder.exists():
+        shutil.rmtree(folder)
+    folder.mkdir(parents=True)
+    return folder
+
+
+def quiet() -> None:
+    """No bars of transformers between our own lines."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+
+
+def sync_all(folder: Path) -> None:
+    """Make a folder's files survive a power cut."""
+    for path in folder.rglob("*"):
+        if path.is_file():
+            descriptor = os.open(path, os.O_RDONLY)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+    jsonl.sync_folder(folder)
+
+
+def first_line(error: Exception) -> str:
+    return str(error).strip().splitlines()[0]

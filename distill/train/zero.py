@@ -1,0 +1,162 @@
+"""DeepSpeed, set up once: processes, ZeRO stage, precision, optimizer.
+
+    world = join()                              # one process, or those that torchrun started
+    engine = start(learner(model), recipe.train, world, accumulation=4, learning_rate=1e-3)
+
+Runs the same on a CPU (gloo, fp32) and on GPUs (nccl, bf16). No operator is compiled on a CPU: the
+optimizer is torch's and DeepSpeed's shared-memory all-reduce stays off (it needs gcc and half a
+minute at first use, and gains nothing for a model that a CPU can train).
+"""
+
+import contextlib
+import os
+import sys
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from distill.errors import missing_extra
+from distill.recipe import Train
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+NEVER = 1 << 31
+
+
+class World(NamedTuple):
+    """This process among those that train together."""
+
+    rank: int
+    size: int
+    device: str
+
+    @property
+    def leads(self) -> bool:
+        return self.rank == 0
+
+    def wait(self) -> None:
+        """Until every process got here."""
+        if self.size > 1:
+            import torch.distributed as dist
+
+            dist.barrier()
+
+    def sum_and_max(self, summed: float, *flags: bool) -> tuple[float, list[bool]]:
+        """A sum over the processes, and for each flag whether any process raised it."""
+        if self.size == 1:
+            return summed, list(flags)
+        import torch
+        import torch.distributed as dist
+
+        numbers = torch.tensor([summed, *map(float, flags)], dtype=torch.float64, device=self.device)
+        dist.all_reduce(numbers)
+        return float(numbers[0]), [bool(number > 0) for number in numbers[1:]]
+
+
+def join() -> World:
+    """Join the processes that torchrun started, or be the only one; safe to call again."""
+    import torch
+
+    gpu = torch.cuda.is_available()
+    if not gpu:
+        os.environ.setdefault("DS_ACCELERATOR", "cpu")
+    os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
+    try:
+        import deepspeed
+    except ImportError:
+        raise missing_extra("training", "train") from None
+    import torch.distributed as dist
+
+    if not gpu:
+        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
+    local = int(os.environ.setdefault("LOCAL_RANK", "0"))
+    if gpu:
+        torch.cuda.set_device(local)
+    if not dist.is_initialized():
+        backend = "nccl" if gpu else "gloo"
+        if size > 1:
+            dist.init_process_group(backend)
+        else:
+            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+    deepspeed.init_distributed(dist_backend="nccl" if gpu else "gloo", verbose=False)
+    return World(rank, size, f"cuda:{local}" if gpu else "cpu")
+
+
+def leave() -> None:
+    """Take leave of the other processes (a lone process may train again)."""
+    import torch.distributed as dist
+
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        dist.barrier()
+        dist.destroy_process_group()
+
+
+def precision(train: Train, device: str) -> "torch.dtype":
+    """fp32 on a CPU and bf16 on a GPU, unless the recipe says otherwise."""
+    import torch
+
+    if train.dtype == "auto":
+        return torch.float32 if device == "cpu" else torch.bfloat16
+    return torch.float32 if train.dtype == "fp32" else torch.bfloat16
+
+
+def settings(train: Train, *, accumulation: int, device: str) -> dict[str, Any]:
+    """DeepSpeed's configuration for a recipe."""
+    import torch
+
+    gpu = device != "cpu"
+    return {
+        "train_micro_batch_size_per_gpu": 1,
+        "gradient_accumulation_steps": accumulation,
+        "gradient_clipping": train.clip,
+        "zero_optimization": {
+            "stage": train.zero,
+            "overlap_comm": gpu,
+            "contiguous_gradients": gpu,
+        },
+        "bf16": {"enabled": precision(train, device) == torch.bfloat16},
+        "zero_force_ds_cpu_optimizer": False,
+        "steps_per_print": NEVER,
+    }
+
+
+def start(
+    module: "torch.nn.Module", train: Train, world: World, *, accumulation: int, learning_rate: float
+) -> Any:
+    """The DeepSpeed engine over a module (`loss.learner`)."""
+    import deepspeed
+    import torch
+
+    matrices = [p for p in module.parameters() if p.dim() > 1]
+    vectors = [p for p in module.parameters() if p.dim() <= 1]  # biases and norms do not decay
+    groups = [{"params": matrices, "weight_decay": train.weight_decay}]
+    if vectors:
+        groups.append({"params": vectors, "weight_decay": 0.0})
+    optimizer = torch.optim.AdamW(groups, lr=learning_rate, betas=(0.9, train.beta2), fused=True)
+    engine, *_ = deepspeed.initialize(
+        model=module,
+        optimizer=optimizer,
+        config=settings(train, accumulation=accumulation, device=world.device),
+        dist_init_required=False,
+    )
+    return engine
+
+
+@contextlib.contextmanager
+def whole(model: "PreTrainedModel", train: Train) -> Iterator[None]:
+    """The model with all its weights in this process, for the export (ZeRO-3 spreads them)."""
+    if train.zero < 3:
+        yield
+        return
+    import deepspeed
+
+    with deepspeed.zero.GatheredParameters(list(model.parameters())):
+        yield
+
+
+def talk(text: str, world: World) -> None:
+    """One line for people, from one process, on stderr."""
+    if world.leads:
+        print(text, file=sys.stderr, flush=True)

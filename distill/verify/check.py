@@ -1,0 +1,58 @@
+"""One entry to all checkers: a problem and a trace in, a verdict out.
+
+    require_checkers({problem.kind for problem in problems})       # before anything is paid for
+    check(problem, trace).status                                   # "correct"
+
+`check` may hang on a hostile answer, so only worker processes call it; everybody else goes through
+`distill.verify.pool`, which asks `quick` first and a worker when that does not know.
+"""
+
+from collections.abc import Callable, Iterable
+
+from distill.errors import DistillError
+from distill.types import Kind, Problem, Trace, Verdict
+from distill.verify.choice import check_choice
+from distill.verify.item import Checker, Item, Judgement, item_of, verdict_of
+from distill.verify.math import check_math, quick_math
+
+
+def check_open(item: Item) -> Judgement:
+    """Nothing about an open question can be checked."""
+    return Judgement(status="unchecked", checker="open/1")
+
+
+CHECKERS: dict[Kind, Checker] = {"math": check_math, "choice": check_choice, "open": check_open}
+
+# What is decided at once and cannot hang, in the calling process. None: ask a worker.
+QUICK: dict[Kind, Callable[[Item], Judgement | None]] = {
+    "math": quick_math,
+    "choice": check_choice,
+    "open": check_open,
+}
+
+
+def require_checkers(kinds: Iterable[Kind]) -> None:
+    """Refuse kinds that nothing here can check: `DistillError` names them and those that it can."""
+    missing = sorted(set(kinds) - CHECKERS.keys())
+    if missing:
+        names = " and ".join(f"'{kind}'" for kind in missing)
+        raise DistillError(
+            f"no checker for kind {names} yet; kinds with one: {', '.join(sorted(CHECKERS))}; "
+            "leave these problems out, or give them kind 'open' to keep them unchecked"
+        )
+
+
+def quick(item: Item) -> Judgement | None:
+    """The judgement that needs no worker, if there is one."""
+    return QUICK[item.kind](item) if item.kind in QUICK else None
+
+
+def judge(item: Item) -> Judgement:
+    """The full judgement: may hang, may run out of memory."""
+    return CHECKERS[item.kind](item)
+
+
+def check(problem: Problem, trace: Trace) -> Verdict:
+    """Judge one trace in this process, with no deadline."""
+    require_checkers({problem.kind})
+    return verdict_of(trace, judge(item_of(problem, trace)))

@@ -1,0 +1,217 @@
+"""Judging what is on disk: the traces of a run, or any file of model answers.
+
+    verify_run(run)                                   # traces that have no verdict yet
+    verify_run(run, again=True)                       # all of them, with the checkers of today
+    verify_file([Path("answers.jsonl")], Path("out")) # out/verdicts.jsonl, out/rejected.jsonl
+
+Both return a `Verified` and print nothing. A run's verdicts are appended beside its traces and the
+newest counts, so a stop loses nothing; a file's verdicts appear whole or not at all.
+"""
+
+from collections import Counter, deque
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+
+import msgspec
+
+from distill import jsonl
+from distill.errors import DistillError
+from distill.progress import Progress
+from distill.run import Run
+from distill.tracefile import FileRow, read_trace_file
+from distill.traces import Judged, Segment, read_judged_segment, segments
+from distill.types import Identity, Kind, Problem, Record, Rejected, Status, Trace, Verdict
+from distill.verify.check import CHECKERS, require_checkers
+from distill.verify.pool import CheckPool
+
+
+class Verified(Record, frozen=True, kw_only=True):
+    """What a verification did. ``statuses`` are of all traces; ``changes`` of those judged again."""
+
+    rows: int
+    judged: int
+    rejected: int = 0
+    statuses: dict[Status, int] = {}
+    changes: dict[str, int] = {}
+
+    @property
+    def changed(self) -> int:
+        """How many verdicts have another status than before."""
+        return sum(self.changes.values())
+
+    def line(self) -> str:
+        """``8,192 traces → correct 5,914, wrong 1,801, ...; 300 judged now``."""
+        counts = ", ".join(f"{name} {count:,}" for name, count in self.statuses.items())
+        text = f"{self.rows:,} {'rows' if self.rejected else 'traces'} → {counts or 'none'}"
+        text += f", rejected {self.rejected:,}" if self.rejected else ""
+        text += f"; {self.judged:,} judged now"
+        changes = ", ".join(f"{name} {count:,}" for name, count in self.changes.items())
+        return f"{text}; changed: {changes}" if changes else text
+
+
+def _figures(statuses: Counter[Status]) -> dict[str, int]:
+    return {str(status): count for status, count in statuses.items()}
+
+
+class FileVerdict(Verdict, frozen=True, kw_only=True):
+    """A row of ``verdicts.jsonl`` for a file: the verdict, with the input's ``id`` if it had one."""
+
+    id: msgspec.Raw | msgspec.UnsetType = msgspec.UNSET
+
+
+# ── a run ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def verify_run(run: Run, again: bool = False, progress: Progress | None = None) -> Verified:
+    """Judge the traces of a run that have no verdict (``again``: all), shard by shard under its lock.
+
+    Memory: the run's problems without their prompts, and one segment's verdicts. Raises
+    `DistillError` while another process writes to the run.
+    """
+    problems = {problem.id: _without_prompt(problem) for problem in run.read_problems()}
+    run.need(run.traces, "distill generate")
+    require_checkers({problem.kind for problem in problems.values()})
+    statuses: Counter[Status] = Counter()
+    changes: Counter[str] = Counter()
+    todo = segments(run.path)
+    if progress:
+        progress.total = sum(1 for segment in todo for _ in jsonl.lines(segment.traces))
+    judged = 0
+    with CheckPool(timeout_s=run.recipe.check_timeout_s) as pool:
+        for segment in todo:
+            with jsonl.locked(segment.traces.parent):
+                for old, new in _judge_segment(segment, problems, pool, again):
+                    statuses[new.status] += 1
+                    judged += old is not new
+                    if old and old.status != new.status:
+                        changes[f"{old.status} → {new.status}"] += 1
+                    if progress:
+                        progress.update(statuses.total(), **_figures(statuses))
+    return Verified(
+        rows=statuses.total(),
+        judged=judged,
+        statuses=dict(statuses.most_common()),
+        changes=dict(changes.most_common()),
+    )
+
+
+def _judge_segment(
+    segment: Segment, problems: dict[str, Problem], pool: CheckPool, again: bool
+) -> Iterator[tuple[Verdict | None, Verdict]]:
+    """Every trace's verdict before and now, the new ones written; the same object if not judged."""
+    waiting: deque[Judged] = deque()
+    kept: list[Verdict] = []
+
+    def pairs() -> Iterator[tuple[Problem, Trace]]:
+        for judged in read_judged_segment(segment):
+            if judged.verdict and not again:
+                kept.append(judged.verdict)
+            else:
+                waiting.append(judged)
+                yield _problem_of(judged.trace.identity, problems, segment), judged.trace
+
+    with jsonl.Appender(segment.verdicts) as out:
+        for new in pool.judge_all(pairs()):
+            yield from ((old, old) for old in kept)
+            kept.clear()
+            before = waiting.popleft().verdict
+            if new != before:
+                out.append(new)
+            yield before, new
+    yield from ((old, old) for old in kept)
+
+
+def _problem_of(identity: Identity, problems: dict[str, Problem], segment: Segment) -> Problem:
+    problem = problems.get(identity.problem_id)
+    if problem is None:
+        raise DistillError(
+            f"{segment.traces}: problem '{identity.problem_id}' is not in the run's problems.jsonl; "
+            "put back the problems.jsonl that these traces were made from"
+        )
+    return problem
+
+
+def _without_prompt(problem: Problem) -> Problem:
+    return msgspec.structs.replace(problem, prompt="")
+
+
+# ── files ────────────────────────────────────────────────────────────────────────────────────────
+
+
+def verify_file(
+    paths: Sequence[Path],
+    out: Path,
+    kind: Kind = "math",
+    progress: Progress | None = None,
+    *,
+    workers: int | None = None,
+    timeout_s: float = 10.0,
+) -> Verified:
+    """Judge the rows of trace files into ``out``: one verdict per row that can be used, in order.
+
+    ``kind`` is for rows that name none. Memory does not grow with the rows, apart from the ids whose
+    samples `read_trace_file` counts.
+    """
+    require_checkers({kind})
+    verdicts, rejected = out / "verdicts.jsonl", out / "rejected.jsonl"
+    for path in paths:
+        if path.resolve() in (verdicts.resolve(), rejected.resolve()):
+            raise DistillError(
+                f"{path} would be overwritten by its own verdicts; use another --out"
+            )
+    if progress:
+        progress.total = sum(1 for path in paths for _ in jsonl.lines(path))
+    statuses: Counter[Status] = Counter()
+    with jsonl.locked(out), CheckPool(workers, timeout_s) as pool:
+        rejected.unlink(missing_ok=True)
+        with jsonl.Appender(rejected) as bad:
+            reader = _Reader(paths, kind, bad)
+
+            def rows() -> Iterator[FileVerdict]:
+                for verdict in _judge_rows(reader, pool):
+                    statuses[verdict.status] += 1
+                    yield verdict
+                    if progress:
+                        progress.update(statuses.total() + reader.rejected, **_figures(statuses))
+
+            sealed = jsonl.write_rows(verdicts, rows())
+    return Verified(
+        rows=sealed.rows + reader.rejected,
+        judged=sealed.rows,
+        rejected=reader.rejected,
+        statuses=dict(statuses.most_common()),
+    )
+
+
+class _Reader:
+    """The usable rows of some files; what cannot be used is counted and written to ``bad``."""
+
+    def __init__(self, paths: Iterable[Path], kind: Kind, bad: jsonl.Appender) -> None:
+        self._paths, self._kind, self._bad = paths, kind, bad
+        self.rejected = 0
+
+    def __iter__(self) -> Iterator[FileRow]:
+        for path in self._paths:
+            for row in read_trace_file(path, kind=self._kind, on_bad=self._reject):
+                if row.problem.kind in CHECKERS:
+                    yield row
+                else:
+                    shown = f"{row.problem.id}, sample {row.trace.sample}"
+                    reason = f"no checker for kind '{row.problem.kind}' yet"
+                    self._reject(Rejected(where=row.where, reason=reason, row=shown))
+
+    def _reject(self, row: Rejected) -> None:
+        self._bad.append(row)
+        self.rejected += 1
+
+
+def _judge_rows(rows: Iterable[FileRow], pool: CheckPool) -> Iterator[FileVerdict]:
+    ids: deque[msgspec.Raw | msgspec.UnsetType] = deque()
+
+    def pairs() -> Iterator[tuple[Problem, Trace]]:
+        for row in rows:
+            ids.append(msgspec.UNSET if row.given_id is None else row.given_id)
+            yield row.problem, row.trace
+
+    for verdict in pool.judge_all(pairs()):
+        yield FileVerdict(**msgspec.structs.asdict(verdict), id=ids.popleft())

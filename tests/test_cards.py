@@ -1,0 +1,161 @@
+"""Cards: every shipped one loads, and every mistake in one's own is a sentence with its line."""
+
+from pathlib import Path
+
+import pytest
+
+from distill import cards
+from distill.cards import SHELVES, Benchmark, Student, Teacher
+from distill.errors import DistillError
+
+GOOD = """\
+name: mine
+learning_rate: 1e-5
+start:
+  architecture: qwen2
+  tokenizer: tiny
+  hidden_size: 64
+  intermediate_size: 128
+  layers: 2
+  heads: 4
+  kv_heads: 2
+"""
+
+
+def student(text: str, tmp_path: Path) -> Student:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text, encoding="utf-8")
+    return cards.load_student(str(path))
+
+
+def test_an_exponent_without_a_dot_is_a_number(tmp_path: Path) -> None:
+    """PyYAML reads it as text."""
+    assert student(GOOD, tmp_path).learning_rate == 1e-5
+
+
+def test_off_is_text_and_false_is_false(tmp_path: Path) -> None:
+    card = student(GOOD.replace("name: mine", "name: off") + "  tied: false\n", tmp_path)
+    assert card.name == "off"
+    assert card.start
+    assert card.start.tied is False
+
+
+def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
+    assert student("\ufeff" + GOOD, tmp_path).name == "mine"
+
+
+@pytest.mark.parametrize(
+    "text,sentence",
+    [
+        # unknown keys, at the top and inside
+        (GOOD + "licens: MIT\n", "mine.yaml:11: unknown key 'licens'; did you mean 'licence'?"),
+        (GOOD + "  head: 4\n", "mine.yaml:11: unknown key 'head'; did you mean 'heads'?"),
+        (GOOD + "zzz: 1\n", "mine.yaml:11: unknown key 'zzz'; known: context, epochs, "),
+        (GOOD + "marks: {clos: <t>}\n", "mine.yaml:11: unknown key 'clos'; did you mean 'close'?"),
+        (GOOD + "1: x\n", "unknown key '1'"),
+        # missing keys
+        ("name: mine\n", "mine.yaml:1: key 'learning_rate' is missing"),
+        (
+            "learning_rate: 1\nname: x\nstart: {}\n",
+            "mine.yaml:3: key 'architecture' is missing in 'start'",
+        ),
+        # wrong types and values
+        (
+            GOOD.replace("1e-5", "fast"),
+            "mine.yaml:2: key 'learning_rate': expected `float`, got `str`",
+        ),
+        (GOOD.replace("1e-5", "-1"), "mine.yaml:2: key 'learning_rate': expected `float` > 0"),
+        (GOOD.replace("1e-5", ".nan"), "not a number that can be used here"),
+        (GOOD.replace("1e-5", ".inf"), "not a number that can be used here"),
+        (GOOD.replace("layers: 2", "layers: two"), "mine.yaml:8: key 'layers': expected `int`"),
+        (
+            GOOD.replace("qwen2", "gpt5"),
+            "mine.yaml:4: key 'architecture': invalid enum value 'gpt5'",
+        ),
+        (GOOD.replace("mine", "2024-01-01"), "a value of type date is not allowed here"),
+        ("", "expected `object`, got `null`"),
+        ("- a\n- b\n", "expected `object`, got `array`"),
+        # not what we take YAML for
+        (GOOD + "name: again\n", 'mine.yaml:11: found duplicate key "name"'),
+        ("name: !!python/object/apply:os.system [date]\n", "mine.yaml:1: the tag"),
+        ("name: x\nstart: !!python/object:builtins.dict {}\n", "mine.yaml:2: the tag"),
+        ("name: x\nlicence: !env HOME\n", "mine.yaml:2: the tag '!env' is not allowed here"),
+        ("name: &a x\nlicence: *a\n", "mine.yaml:2: the alias '*a' is not allowed here"),
+        ("a: &a [x, x]\nb: &b [*a, *a]\n", "the alias '*a' is not allowed here"),
+        ("name: [\n", "mine.yaml:2: "),
+        ("name: 'open\n", "mine.yaml:2: "),
+        ("name: a\n---\nname: b\n", "mine.yaml:"),
+        ("\tname: a\n", "mine.yaml:1: "),
+        ("name: \0\n", "mine.yaml: not YAML: "),
+        ("name: " + "[" * 5000 + "]" * 5000, "nested too deeply"),
+        ("parameters: " + "9" * 5000, "not YAML: "),
+    ],
+)
+def test_a_mistake_is_one_sentence_with_file_line_and_key(
+    text: str, sentence: str, tmp_path: Path
+) -> None:
+    with pytest.raises(DistillError) as raised:
+        student(text, tmp_path)
+    assert sentence in str(raised.value)
+    assert "\n" not in str(raised.value)
+    assert str(tmp_path / "mine.yaml") in str(raised.value)
+
+
+def test_a_line_is_named_inside_lists(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(
+        "name: t\nmodel: a/b\npublished:\n"
+        "  - {benchmark: x, value: 1, source: s}\n"
+        "  - {benchmark: y, value: high, source: s}\n"
+    )
+    with pytest.raises(DistillError, match=r"t\.yaml:5: key 'value': expected `float`, got `str`"):
+        cards.load_teacher(str(path))
+
+
+def test_bytes_that_are_not_utf8_are_one_sentence(tmp_path: Path) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_bytes(b"name: \xff\n")
+    with pytest.raises(DistillError, match="not YAML"):
+        cards.load_teacher(str(path))
+
+
+@pytest.mark.parametrize(
+    "load,name,sentence",
+    [
+        (cards.load_teacher, "tinny", "unknown teacher 'tinny'; did you mean 'tiny'?"),
+        (cards.load_student, "tiny-qwem", "unknown student 'tiny-qwem'; did you mean 'tiny-qwen'?"),
+        (
+            cards.load_benchmark,
+            "tiny-long",
+            "unknown benchmark 'tiny-long'; did you mean 'tiny-longer'?",
+        ),
+        (cards.load_teacher, "cards/none.yaml", "cards/none.yaml: no such file"),
+        (cards.load_teacher, "none.yaml", "none.yaml: no such file"),
+        (cards.load_teacher, "../teachers", "../teachers: no such file"),
+    ],
+)
+def test_an_unknown_card_is_one_sentence_with_the_nearest_name(
+    load: object, name: str, sentence: str
+) -> None:
+    assert callable(load)
+    with pytest.raises(DistillError) as raised:
+        load(name)
+    assert sentence in str(raised.value)
+
+
+@pytest.mark.parametrize("shelf", SHELVES)
+def test_every_shipped_card_loads_and_is_called_as_its_file(shelf: cards.Shelf) -> None:
+    found = [entry for where, entry in cards.all_cards() if where == shelf]
+    assert found
+    for card, path in found:
+        assert isinstance(card, Teacher | Student | Benchmark)
+        assert card.name == path.stem
+        for key in card.why:
+            assert getattr(card, key) is None, f"{path}: 'why' explains '{key}', which is not null"
+
+
+def test_what_was_written_reads_back_the_same(tmp_path: Path) -> None:
+    card = student(GOOD + 'licence_asks: "keep: the name, \u2028 and # this"\n', tmp_path)
+    path = tmp_path / "again.yaml"
+    path.write_text(cards.dump_yaml(card), encoding="utf-8")
+    assert cards.load_student(str(path)) == card
