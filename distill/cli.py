@@ -14,6 +14,7 @@ import msgspec
 
 from distill import __version__
 from distill.errors import DistillError, did_you_mean
+from distill.types import KINDS, Kind
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,6 +57,13 @@ def json_option(command: F) -> F:
     )
 
 
+def kind_option(command: F) -> F:
+    return click.option(
+        "--kind", type=click.Choice(KINDS), default="math", show_default=True,
+        help="Kind of rows that name none.",
+    )(command)  # fmt: skip
+
+
 def recipe_argument(command: F) -> F:
     return click.argument("recipe", required=False)(command)
 
@@ -94,13 +102,13 @@ def generate(recipe: str | None, run_folder: Path, engine: str | None, as_json: 
 @run_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("verified"), show_default=True,
               metavar="DIR", help="Where verdicts of FILES go.")  # fmt: skip
-@click.option("--kind", default="math", show_default=True, help="Kind of rows that name none.")
+@kind_option
 @click.option(
     "--again", is_flag=True, help="Judge the run's traces anew with this version's checkers."
 )
 @json_option
 def verify(
-    files: tuple[Path, ...], run_folder: Path, out: Path, kind: str, again: bool, as_json: bool
+    files: tuple[Path, ...], run_folder: Path, out: Path, kind: Kind, again: bool, as_json: bool
 ) -> None:
     """Judge traces: those of FILES (any JSONL with `response` or `text` and `answer`), or the run's.
 
@@ -110,13 +118,15 @@ def verify(
       distill verify --run run                       what the run has not judged yet
       distill verify --run run --again               all of it, with newer checkers
     """
+    from distill.progress import Progress
     from distill.run import open_existing
     from distill.verify.run import verify_file, verify_run
 
-    if files:
-        judged = verify_file(list(files), out, kind=kind)
-    else:
-        judged = verify_run(open_existing(run_folder), again=again)
+    with Progress("verify", 0, "traces") as progress:
+        if files:
+            judged = verify_file(list(files), out, kind, progress)
+        else:
+            judged = verify_run(open_existing(run_folder), again, progress)
     show(judged, as_json, judged.line())
 
 
@@ -125,10 +135,10 @@ def verify(
 @run_option
 @click.option("--out", type=click.Path(path_type=Path), default=Path("filtered"), show_default=True,
               metavar="DIR", help="Where the rows of a FILE go.")  # fmt: skip
-@click.option("--kind", default="math", show_default=True, help="Kind of rows that name none.")
+@kind_option
 @json_option
 def filter_(
-    sources: tuple[str, ...], run_folder: Path, out: Path, kind: str, as_json: bool
+    sources: tuple[str, ...], run_folder: Path, out: Path, kind: Kind, as_json: bool
 ) -> None:
     """Keep what a student should learn from; every other row is dropped with its reason.
 
@@ -140,6 +150,7 @@ def filter_(
       distill filter answers.jsonl --out filtered  any file; it is verified first if it is not yet
     """
     from distill.filter.filter import filter_file, filter_run
+    from distill.progress import Progress
     from distill.recipe import Filter
     from distill.run import open_run
     from distill.verify.run import verify_file
@@ -147,12 +158,14 @@ def filter_(
     files = [Path(source) for source in sources if ".jsonl" in source]
     if len(sources) > 1:
         raise DistillError("one file or recipe at a time")
-    if files:
-        if not (out / "verdicts.jsonl").exists():
-            verify_file(files, out, kind=kind)
-        funnel = filter_file(files[0], out, Filter(), kind=kind)
-    else:
-        funnel = filter_run(open_run(run_folder, sources[0] if sources else None))
+    if files and not (out / "verdicts.jsonl").exists():
+        with Progress("verify", 0, "traces") as progress:
+            verify_file(files, out, kind, progress)
+    with Progress("filter", 0, "traces") as progress:
+        if files:
+            funnel = filter_file(files[0], out, Filter(), progress=progress, kind=kind)
+        else:
+            funnel = filter_run(open_run(run_folder, sources[0] if sources else None), progress)
     show(funnel, as_json, funnel.line())
 
 
@@ -197,12 +210,13 @@ def evaluate(
       distill eval --student tiny-qwen   one of them
     """
     from distill.evaluate.evaluate import evaluate_run
-    from distill.report.table import result_table
+    from distill.evaluate.scores import read_scores
+    from distill.report.table import result_text
     from distill.run import open_run
 
     run = open_run(run_folder, recipe, engine=engine)
     scores = evaluate_run(run, students=[student] if student else None)
-    show(scores, as_json, result_table(run))
+    show(scores, as_json, result_text(read_scores(run)))
 
 
 @cli.command()
@@ -234,7 +248,8 @@ def run_(recipe: str | None, run_folder: Path, engine: str | None) -> None:
       distill run quickstart                   the embedded world, on a laptop
       distill run examples/quickstart.yaml --run first
     """
-    from distill.report.table import result_table
+    from distill.evaluate.scores import read_scores
+    from distill.report.table import result_text
     from distill.run import open_run
     from distill.stages import run_stages
 
@@ -243,7 +258,7 @@ def run_(recipe: str | None, run_folder: Path, engine: str | None) -> None:
     if code:
         sys.exit(code)
     if run.scores.exists():
-        print(f"\n{result_table(run)}")
+        print(f"\n{result_text(read_scores(run))}")
     print(f"\nThe whole run as one page: {run.report.resolve()}")
 
 

@@ -28,6 +28,7 @@ def run_stages(run: Run, *, engine: str | None = None, say: Say = print) -> int:
         if engine and arguments[0] in ("generate", "eval"):
             arguments = [*arguments, "--engine", engine]
         say(f"\n── {number}/{len(todo)}  distill {' '.join(arguments)}")
+        run.log(arguments[0], "start")
         with subprocess.Popen([sys.executable, "-m", "distill", *arguments]) as stage:
             code = _wait(stage)
         if code:

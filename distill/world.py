@@ -128,7 +128,14 @@ def cards(rng: random.Random, steps: int, split: Split) -> Solved:
     chain.append(f"{holder} is {letter}.")
     prompt = f"{start} holds the star. {' '.join(sentences)} Who holds the star?"
     return _solved(
-        split, "cards", code, prompt, chain, letter, f"The answer is \\boxed{{{letter}}}.", list(NAMES)
+        split,
+        "cards",
+        code,
+        prompt,
+        chain,
+        letter,
+        f"The answer is \\boxed{{{letter}}}.",
+        list(NAMES),
     )
 
 

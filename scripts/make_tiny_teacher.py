@@ -119,7 +119,9 @@ class Rows:
         taken, self._stock = self._stock[:size], self._stock[size:]
         rows = []
         for solved in taken:
-            prompt, said = (self._tokenizer.encode(t, add_special_tokens=False) for t in self.texts(solved))
+            prompt, said = (
+                self._tokenizer.encode(t, add_special_tokens=False) for t in self.texts(solved)
+            )
             rows.append((prompt + said, [-100] * len(prompt) + said))
         longest = max(len(ids) for ids, _ in rows)
         ids_BT = torch.tensor([ids + [0] * (longest - len(ids)) for ids, _ in rows])
@@ -154,7 +156,10 @@ def fit(model: Qwen2ForCausalLM, rows: Rows, *, tokens: int, batch: int, lr: flo
         if time.monotonic() - shown > 15:
             shown = time.monotonic()
             rate = seen / (shown - started)
-            print(f"step {step}  loss {loss.item():.4f}  {seen:,}/{tokens:,} tokens  {rate:,.0f}/s", flush=True)
+            print(
+                f"step {step}  loss {loss.item():.4f}  {seen:,}/{tokens:,} tokens  {rate:,.0f}/s",
+                flush=True,
+            )
 
 
 async def score(folder: Path, split: Any, *, count: int, temperature: float) -> dict[str, float]:
@@ -177,7 +182,9 @@ async def score(folder: Path, split: Any, *, count: int, temperature: float) -> 
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--tokens", type=int, default=3_000_000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=2e-3)
@@ -212,7 +219,10 @@ def main() -> None:
 
 
 def write_card(
-    options: argparse.Namespace, parameters: int, minutes: float, scores: dict[str, dict[str, float]]
+    options: argparse.Namespace,
+    parameters: int,
+    minutes: float,
+    scores: dict[str, dict[str, float]],
 ) -> None:
     """``teachers/tiny.yaml``, with what was measured just now."""
     by_family = {
@@ -226,7 +236,9 @@ def write_card(
         parameters=parameters,
         context=4096,
         max_tokens=200,
-        sampling=CardSampling(temperature=options.temperature, source="scripts/make_tiny_teacher.py"),
+        sampling=CardSampling(
+            temperature=options.temperature, source="scripts/make_tiny_teacher.py"
+        ),
         made=(
             f"Qwen2 architecture at random start, trained by scripts/make_tiny_teacher.py on {options.tokens:,} "
             f"tokens of fresh problems of distill/world.py, {minutes:.0f} minutes on two CPU cores; stopped "
@@ -235,7 +247,11 @@ def write_card(
             f"({by_family['longer']})."
         ),
         published=[
-            Published(benchmark=name, value=round(100 * found["all"], 1), source="scripts/make_tiny_teacher.py")
+            Published(
+                benchmark=name,
+                value=round(100 * found["all"], 1),
+                source="scripts/make_tiny_teacher.py",
+            )
             for name, found in (("tiny", scores["test"]), ("tiny-longer", scores["longer"]))
         ],
         why={"revision": "made in this repository; the manifest holds the hash of the weights"},

@@ -27,7 +27,9 @@ class ScriptedEngine:
     async def ask(self, request: Request) -> Reply:
         self.asked.append(request.identity)
         draw = share(request.identity)
-        await asyncio.sleep(self._delay_s * (0.5 + draw))  # replies come in another order than asked
+        await asyncio.sleep(
+            self._delay_s * (0.5 + draw)
+        )  # replies come in another order than asked
         solved = self._solved[request.identity.problem_id]
         text = f"<think>\n{solved.reasoning}\n</think>\n\n{solved.response}"
         finish: Finish = "stop"

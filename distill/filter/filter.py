@@ -50,7 +50,7 @@ def filter_run(run: Run, progress: Progress | None = None) -> Funnel:
     if progress:
         progress.total = sum(_count_rows(segment.traces) for segment in segments(run.path))
     leaked = _leaked(recipe.filter, recipe.evaluate.benchmarks, run.read_problems)
-    with closing(_Problems(run)) as problems:
+    with jsonl.locked(run.path), closing(_Problems(run)) as problems:
         sifted = _sift_run(run, problems, teacher, leaked, progress)
         funnel, rows = sifted.funnel, sifted.kept.rows
         _write_funnel(run.funnel, funnel)

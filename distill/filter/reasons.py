@@ -39,9 +39,8 @@ def truncated(problem: Problem, trace: Trace, verdict: Verdict) -> Reason | None
     if trace.finish == "stop":
         return None
     where = "in its response" if trace.response else "before its thinking ended"
-    return Reason(
-        "truncated", f"finish '{trace.finish}' after {trace.completion_tokens:,} tokens, {where}"
-    )
+    tokens = f" after {trace.completion_tokens:,} tokens" if trace.completion_tokens else ""
+    return Reason("truncated", f"finish '{trace.finish}'{tokens}, {where}")
 
 
 def status(

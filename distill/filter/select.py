@@ -16,7 +16,7 @@ class Selection:
         self.per_problem = per_problem
         self._problem: object = None
         self._kept = 0
-        self._reason = Reason("surplus", f"{per_problem} earlier samples of this problem are kept")
+        self._reason = Reason("surplus", f"as many as per_problem ({per_problem}) are kept already")
 
     def find(self, problem: object) -> Reason | None:
         """A reason if the problem has its share already, else None (and it counts as kept)."""

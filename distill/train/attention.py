@@ -103,14 +103,23 @@ def _attend(
 
         ends, longest = documents.ends, documents.longest
         out = varlen_attn(
-            *lines, ends, ends, longest, longest, scale=scaling, window_size=(-1, 0), enable_gqa=shared
+            *lines,
+            ends,
+            ends,
+            longest,
+            longest,
+            scale=scaling,
+            window_size=(-1, 0),
+            enable_gqa=shared,
         )
         assert isinstance(out, torch.Tensor)
         return out.unsqueeze(0), None
     parts = []
     for block in documents.blocks:
         padded = [_gather(x, block) for x in lines]
-        out = scaled_dot_product_attention(*padded, is_causal=True, scale=scaling, enable_gqa=shared)
+        out = scaled_dot_product_attention(
+            *padded, is_causal=True, scale=scaling, enable_gqa=shared
+        )
         parts.append(out.transpose(1, 2).reshape(block.numel(), -1))
     joined = (parts[0] if len(parts) == 1 else torch.cat(parts)).index_select(0, documents.back)
     return joined.view(1, query.shape[2], query.shape[1], query.shape[3]), None

@@ -77,7 +77,9 @@ class Renderer:
                 raise ControlToken(f"{where}: the answer holds the control token {token}")
         prompt = self._apply(history, where, generation=True)
         head, opened = self._split_opened(prompt)
-        whole = self._apply([*history, Message(role="assistant", content=content)], where, generation=False)
+        whole = self._apply(
+            [*history, Message(role="assistant", content=content)], where, generation=False
+        )
         if not whole.startswith(head):
             raise DistillError(
                 f"{where}: the chat template renders the prompt differently once an answer follows, "
@@ -87,9 +89,16 @@ class Renderer:
 
     def rows(self, texts: Sequence[Text]) -> list[Row]:
         """Token ids of many texts at once (the tokenizer's threads work per call)."""
-        prompts = self.tokenizer([text.prompt for text in texts], add_special_tokens=False).input_ids
-        answers = self.tokenizer([text.answer for text in texts], add_special_tokens=False).input_ids
-        return [Row(prompt + answer, len(prompt)) for prompt, answer in zip(prompts, answers, strict=True)]
+        prompts = self.tokenizer(
+            [text.prompt for text in texts], add_special_tokens=False
+        ).input_ids
+        answers = self.tokenizer(
+            [text.answer for text in texts], add_special_tokens=False
+        ).input_ids
+        return [
+            Row(prompt + answer, len(prompt))
+            for prompt, answer in zip(prompts, answers, strict=True)
+        ]
 
     def _split_opened(self, prompt: str) -> tuple[str, str]:
         """The prompt without the opening mark that the template itself wrote, and that mark."""
@@ -104,10 +113,14 @@ class Renderer:
         plain = [{"role": message.role, "content": message.content} for message in messages]
         try:
             return str(
-                self.tokenizer.apply_chat_template(plain, tokenize=False, add_generation_prompt=generation)
+                self.tokenizer.apply_chat_template(
+                    plain, tokenize=False, add_generation_prompt=generation
+                )
             )
         except TemplateError as error:
-            raise DistillError(f"{where}: the chat template refuses these messages: {error}") from None
+            raise DistillError(
+                f"{where}: the chat template refuses these messages: {error}"
+            ) from None
 
 
 def _after_opening(content: str, opened: str, marks: Marks) -> str:
@@ -118,7 +131,9 @@ def _after_opening(content: str, opened: str, marks: Marks) -> str:
         return content[len(opened) :]
     if content.startswith(marks.open):
         return content[len(marks.open) :].lstrip("\n")
-    return f"\n{marks.close}\n\n{content}"  # no reasoning in the row: close what the template opened
+    return (
+        f"\n{marks.close}\n\n{content}"  # no reasoning in the row: close what the template opened
+    )
 
 
 def end_of_turn(tokenizer: "PreTrainedTokenizerBase") -> str:

@@ -45,7 +45,9 @@ class Head(msgspec.Struct, frozen=True, kw_only=True):
     files: dict[str, str]
 
 
-def save(engine: Any, folder: Path, state: State, world: World, *, run: Run, stage: str, keep: int) -> None:
+def save(
+    engine: Any, folder: Path, state: State, world: World, *, run: Run, stage: str, keep: int
+) -> None:
     """Write one checkpoint, atomically, and remove all but the last ``keep``. All processes call it."""
     import torch
 
@@ -79,7 +81,9 @@ def save(engine: Any, folder: Path, state: State, world: World, *, run: Run, sta
     world.wait()
 
 
-def resume(engine: Any, folder: Path, fingerprint: str, world: World, *, run: Run, stage: str) -> State | None:
+def resume(
+    engine: Any, folder: Path, fingerprint: str, world: World, *, run: Run, stage: str
+) -> State | None:
     """Load the newest checkpoint that this run wrote and that is whole; None if there is none."""
     import torch
 
@@ -87,7 +91,10 @@ def resume(engine: Any, folder: Path, fingerprint: str, world: World, *, run: Ru
     for path in reversed(finished(folder)):
         head = read_head(path, recorded.get(path.name))
         if head is None:
-            talk(f"train: {path}: does not match what this run recorded; trying the one before", world)
+            talk(
+                f"train: {path}: does not match what this run recorded; trying the one before",
+                world,
+            )
             continue
         refuse_if_other(head.state, fingerprint, world, folder)
         _, client = engine.load_checkpoint(str(path), tag=_TAG)

@@ -105,7 +105,9 @@ def open_corpus(folder: Path, kept: Path) -> Corpus:
     """What `build_corpus` made, mapped into memory."""
     import numpy as np
 
-    counts = msgspec.convert(msgspec.json.decode((folder / "corpus.json").read_bytes())["counts"], Counts)
+    counts = msgspec.convert(
+        msgspec.json.decode((folder / "corpus.json").read_bytes())["counts"], Counts
+    )
     if counts.documents == 0:
         raise DistillError(
             f"{kept}: nothing to train on ({counts}); raise train.length, or look at dropped.jsonl"

@@ -15,7 +15,9 @@ from distill.errors import DistillError
 from distill.recipe import Train
 
 BYTES_PER_PARAMETER = 16
-CPU_FLOPS_PER_CORE = 3e10  # measured here in training: 20k tokens/s x 6 x 0.5M parameters is 6e10 on 2 cores
+CPU_FLOPS_PER_CORE = (
+    3e10  # measured here in training: 20k tokens/s x 6 x 0.5M parameters is 6e10 on 2 cores
+)
 LONGEST_STEP_S = 600.0  # a step that takes longer than this on a CPU is a run nobody waits for
 
 
@@ -79,8 +81,12 @@ def check_fits(card: Student, train: Train, here: Machine | None = None) -> None
     reason = why_not(card, train, here)
     if reason is None:
         return
-    others = [name for name in names("students") if why_not(load_student(name), train, here) is None]
-    fitting = f"students that fit here: {', '.join(others)}" if others else "no shipped student fits here"
+    others = [
+        name for name in names("students") if why_not(load_student(name), train, here) is None
+    ]
+    fitting = (
+        f"students that fit here: {', '.join(others)}" if others else "no shipped student fits here"
+    )
     raise DistillError(f"student '{card.name}' does not fit this machine: {reason}; {fitting}")
 
 

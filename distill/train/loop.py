@@ -120,7 +120,9 @@ class Stop:
         self._before: dict[int, Any] = {}
 
     def __enter__(self) -> "Stop":
-        with contextlib.suppress(ValueError):  # not the main thread: whoever called us handles signals
+        with contextlib.suppress(
+            ValueError
+        ):  # not the main thread: whoever called us handles signals
             for number in (signal.SIGINT, signal.SIGTERM):
                 self._before[number] = signal.signal(number, self._asked)
         return self
@@ -171,13 +173,20 @@ def finished(job: Job) -> TrainResult | None:
     if facts is None:
         return None
     if facts.fingerprint != job.fingerprint:
-        what = "kept traces" if facts.kept_sha256 != job.kept_sha256 else "train settings or student card"
+        what = (
+            "kept traces"
+            if facts.kept_sha256 != job.kept_sha256
+            else "train settings or student card"
+        )
         raise DistillError(
             f"{job.folder}: this student was trained with other {what}; move or remove the folder to train anew"
         )
     if job.world.leads:
         shutil.rmtree(job.checkpoints, ignore_errors=True)  # left by a kill right after the export
-    talk(f"train: {job.folder} is done already ({facts.steps:,} steps, loss {facts.loss:.4f})", job.world)
+    talk(
+        f"train: {job.folder} is done already ({facts.steps:,} steps, loss {facts.loss:.4f})",
+        job.world,
+    )
     return TrainResult(path=str(job.folder), facts=facts, already=True)
 
 
@@ -236,7 +245,9 @@ def learning_rate(step: int, steps: int, settings: Train) -> float:
 # ── the loop ─────────────────────────────────────────────────────────────────────────────────────
 
 
-def run_steps(engine: Any, job: Job, schedule: Schedule, corpus: Corpus, share: Share, state: State) -> State:
+def run_steps(
+    engine: Any, job: Job, schedule: Schedule, corpus: Corpus, share: Share, state: State
+) -> State:
     """Every step from ``state`` to the end of the schedule; saves on time and when asked to stop."""
     world, settings = job.world, job.settings
     started, saved_at, first = time.monotonic() - state.seconds, time.monotonic(), state
@@ -252,7 +263,9 @@ def run_steps(engine: Any, job: Job, schedule: Schedule, corpus: Corpus, share: 
             factor = step_share(world=world.size, accumulation=share.accumulation, learned=learned)
             summed = 0.0
             for mine in share.forwards(rows, world):
-                taken = mine if len(mine) else rows[:1]  # every process runs every pass; this one learns nothing
+                taken = (
+                    mine if len(mine) else rows[:1]
+                )  # every process runs every pass; this one learns nothing
                 batch = collate(corpus, schedule.packing.documents_of(taken), learn=len(mine) > 0,
                                 device=world.device)  # fmt: skip
                 loss = engine(batch)
@@ -279,7 +292,10 @@ def run_steps(engine: Any, job: Job, schedule: Schedule, corpus: Corpus, share: 
                                  keep=settings.keep_checkpoints)  # fmt: skip
                 saved_at = time.monotonic()
             if asked:
-                talk(f"\ntrain: stopped after step {step + 1}, which is saved; the same command continues", world)
+                talk(
+                    f"\ntrain: stopped after step {step + 1}, which is saved; the same command continues",
+                    world,
+                )
                 stop.leave()
     return state
 
@@ -348,7 +364,9 @@ def _train(job: Job) -> TrainResult:
     import torch
 
     world, settings = job.world, job.settings
-    assert settings.epochs is not None and settings.learning_rate is not None, "resolve() fills them"
+    assert settings.epochs is not None and settings.learning_rate is not None, (
+        "resolve() fills them"
+    )
     torch.manual_seed(settings.seed)
     tokenizer = load_tokenizer(job.base, job.card.revision if job.card.model else None)
     renderer = Renderer(tokenizer, job.card.marks)
@@ -363,11 +381,20 @@ def _train(job: Job) -> TrainResult:
     prove_isolation(model)
     engine = zero.start(learner(model), settings, world, accumulation=share.accumulation,
                         learning_rate=settings.learning_rate)  # fmt: skip
-    state = checkpoints.resume(engine, job.checkpoints, job.fingerprint, world, run=job.run, stage=job.stage)
+    state = checkpoints.resume(
+        engine, job.checkpoints, job.fingerprint, world, run=job.run, stage=job.stage
+    )
     if state is not None:
         talk(f"train: continuing after step {state.step:,} of {schedule.steps:,}", world)
     else:
-        state = State(step=0, tokens=0, learned=0, seconds=0.0, fingerprint=job.fingerprint, processes=world.size)
+        state = State(
+            step=0,
+            tokens=0,
+            learned=0,
+            seconds=0.0,
+            fingerprint=job.fingerprint,
+            processes=world.size,
+        )
     if world.leads:
         cut_curve(job.curve, state.step)
         job.run.log("train", "start", student=job.card.name, step=state.step, steps=schedule.steps)
@@ -399,7 +426,9 @@ def finish(job: Job, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBa
             )  # fmt: skip
             export(model, tokenizer, job.folder, facts, end_id=renderer.end_id)
             job.run.record(job.stage, state="done", **msgspec.to_builtins(facts))
-            job.run.log("train", "end", student=job.card.name, steps=state.step, seconds=facts.seconds)
+            job.run.log(
+                "train", "end", student=job.card.name, steps=state.step, seconds=facts.seconds
+            )
             shutil.rmtree(job.checkpoints, ignore_errors=True)
             rate = state.tokens / max(1e-9, state.seconds)
             talk(f"train: {job.folder}: {state.step:,} steps, {state.tokens / 1e6:,.2f}M tokens in "

@@ -28,7 +28,11 @@ def hidden_states(
     model: "PreTrainedModel", batch: Batch, embedded_TC: "torch.Tensor | None" = None
 ) -> "torch.Tensor":
     """The last hidden states of a batch, as TC. ``embedded_TC`` stands in for the ids (isolation proof)."""
-    given = {"input_ids": batch.ids_T[None]} if embedded_TC is None else {"inputs_embeds": embedded_TC[None]}
+    given = (
+        {"input_ids": batch.ids_T[None]}
+        if embedded_TC is None
+        else {"inputs_embeds": embedded_TC[None]}
+    )
     outputs = model.base_model(
         **given, position_ids=batch.positions_T[None], use_cache=False, documents=batch.layout
     )

@@ -57,7 +57,9 @@ def pack(lengths: "ArrayLike", length: int) -> Packing:
     import numpy as np
 
     sizes = np.asarray(lengths, dtype=np.int64)
-    assert sizes.size and 0 < sizes.min() and sizes.max() <= length, f"{sizes.min()=} {sizes.max()=} {length=}"
+    assert sizes.size and 0 < sizes.min() and sizes.max() <= length, (
+        f"{sizes.min()=} {sizes.max()=} {length=}"
+    )
     order = np.argsort(-sizes, kind="stable")
     with_room: list[list[int]] = [[] for _ in range(length + 1)]
     rooms, count = 0, 0
@@ -86,7 +88,13 @@ class Schedule:
     """Which rows each step takes: epochs of all rows, each in its own seeded order, end to end."""
 
     def __init__(
-        self, packing: Packing, *, rows_per_step: int, epochs: float, seed: int, max_steps: int | None = None
+        self,
+        packing: Packing,
+        *,
+        rows_per_step: int,
+        epochs: float,
+        seed: int,
+        max_steps: int | None = None,
     ) -> None:
         self.packing, self.rows_per_step, self.seed = packing, rows_per_step, seed
         self.total_rows = max(1, round(epochs * packing.rows))
@@ -102,14 +110,18 @@ class Schedule:
         first = step * self.rows_per_step
         places = np.arange(first, min(first + self.rows_per_step, self.total_rows))
         epochs, within = np.divmod(places, self.packing.rows)
-        return np.asarray([self._order(int(e))[w] for e, w in zip(epochs, within, strict=True)], dtype=np.int64)
+        return np.asarray(
+            [self._order(int(e))[w] for e, w in zip(epochs, within, strict=True)], dtype=np.int64
+        )
 
     def _order(self, epoch: int) -> "NDArray[np.int64]":
         import numpy as np
 
         if epoch not in self._orders:
             self._orders = {e: order for e, order in self._orders.items() if e == epoch - 1}
-            self._orders[epoch] = np.random.default_rng([self.seed, epoch]).permutation(self.packing.rows)
+            self._orders[epoch] = np.random.default_rng([self.seed, epoch]).permutation(
+                self.packing.rows
+            )
         return self._orders[epoch]
 
 
@@ -127,7 +139,9 @@ class Batch(NamedTuple):
         return len(self.labels_N)
 
 
-def collate(corpus: Corpus, documents: "NDArray[np.int64]", *, learn: bool = True, device: str = "cpu") -> Batch:
+def collate(
+    corpus: Corpus, documents: "NDArray[np.int64]", *, learn: bool = True, device: str = "cpu"
+) -> Batch:
     """Lay documents out back to back. With ``learn`` off nothing in the batch is learned."""
     import numpy as np
     import torch

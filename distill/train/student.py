@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
+_PROBE = "Put in 17 of 203 beans. 7 + 5 = 12.\n\nIt's \\boxed{-12}, isn't it?\n"
 MARKER = "distill.json"  # written last: a student folder without it is not finished
 
 
@@ -72,7 +73,9 @@ def make_base(card: Student, student: str, folder: Path, *, seed: int) -> None:
     tokenizer = load_tokenizer(cards.local_model(student, "students", card.start.tokenizer))
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
-        model = AutoModelForCausalLM.from_config(random_config(card, tokenizer), dtype=torch.float32)
+        model = AutoModelForCausalLM.from_config(
+            random_config(card, tokenizer), dtype=torch.float32
+        )
     temporary = fresh(folder.with_name(folder.name + ".tmp"))
     quiet()
     model.save_pretrained(temporary)
@@ -118,7 +121,29 @@ def load_tokenizer(source: str, revision: str | None = None) -> "PreTrainedToken
         )
     except (OSError, ValueError) as error:
         raise DistillError(f"{source}: cannot load a tokenizer: {first_line(error)}") from None
+    refuse_if_rebuilt(tokenizer, Path(source))
     return tokenizer
+
+
+def refuse_if_rebuilt(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> None:
+    """transformers 5 ignores tokenizer.json's own splitting for some model types (qwen2 among them).
+
+    It builds the family's tokenizer from the vocabulary instead, and then gives other ids than
+    every program that reads the file. A folder where the two differ is refused.
+    """
+    from tokenizers import Tokenizer
+
+    file = folder / "tokenizer.json"
+    if not file.is_file():
+        return
+    if Tokenizer.from_file(str(file)).encode(
+        _PROBE, add_special_tokens=False
+    ).ids != tokenizer.encode(_PROBE, add_special_tokens=False):
+        raise DistillError(
+            f"{file}: transformers loads this model's tokenizer with other rules than the file's "
+            f"({type(tokenizer).__name__}), so ids would differ between programs; give the file the "
+            "pre-tokenizer of that family (special words as added tokens)"
+        )
 
 
 def load(base: str, card: Student, dtype: "torch.dtype") -> "PreTrainedModel":
@@ -156,7 +181,9 @@ def export(
     end_id: int,
 ) -> None:
     """Write an ordinary Hugging Face checkpoint into ``folder``; `MARKER` last, so all or nothing."""
-    stops = dict.fromkeys([end_id, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])])
+    stops = dict.fromkeys(
+        [end_id, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])]
+    )
     if model.generation_config is not None:
         model.generation_config.eos_token_id = list(stops)
         model.generation_config.pad_token_id = tokenizer.pad_token_id
@@ -174,7 +201,9 @@ def export(
         raise jsonl.disk_error(folder, error) from None
     temporary.rmdir()
     jsonl.sync_folder(folder)
-    jsonl.write_bytes(folder / MARKER, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n")
+    jsonl.write_bytes(
+        folder / MARKER, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n"
+    )
 
 
 def read_facts(folder: Path) -> Facts | None:

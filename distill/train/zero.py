@@ -49,7 +49,9 @@ class World(NamedTuple):
         import torch
         import torch.distributed as dist
 
-        numbers = torch.tensor([summed, *map(float, flags)], dtype=torch.float64, device=self.device)
+        numbers = torch.tensor(
+            [summed, *map(float, flags)], dtype=torch.float64, device=self.device
+        )
         dist.all_reduce(numbers)
         return float(numbers[0]), [bool(number > 0) for number in numbers[1:]]
 
@@ -123,7 +125,12 @@ def settings(train: Train, *, accumulation: int, device: str) -> dict[str, Any]:
 
 
 def start(
-    module: "torch.nn.Module", train: Train, world: World, *, accumulation: int, learning_rate: float
+    module: "torch.nn.Module",
+    train: Train,
+    world: World,
+    *,
+    accumulation: int,
+    learning_rate: float,
 ) -> Any:
     """The DeepSpeed engine over a module (`loss.learner`)."""
     import deepspeed

@@ -109,7 +109,7 @@ def test_a_run_becomes_kept_rows_dropped_rows_and_a_funnel(tmp_path: Path) -> No
     assert kept == [("p/0", 0), ("p/0", 1), ("p/0", 2), ("p/2", 0)]
     dropped = [(row.problem_id, row.sample, row.reason, row.evidence) for row in read_dropped(run)]
     assert dropped == [
-        ("p/0", 3, "surplus", "3 earlier samples of this problem are kept"),
+        ("p/0", 3, "surplus", "as many as per_problem (3) are kept already"),
         ("p/0", 4, "duplicate", "repeats sample 0 of series '5e41e5000000'"),
         ("p/1", 0, "wrong", "says 3, expected 1"),
         ("p/1", 1, "truncated", "finish 'length' after 7 tokens, before its thinking ended"),
@@ -294,6 +294,14 @@ def test_a_benchmark_out_of_reach_is_an_error_with_the_way_out(tmp_path: Path) -
         filter_run(run)
 
 
+def test_a_benchmark_row_that_does_not_read_is_an_error_too(tmp_path: Path) -> None:
+    run = with_benchmark(make_run(tmp_path, [Row()]), tmp_path, "Who?")
+    with (tmp_path / "bench.jsonl").open("ab") as file:
+        file.write(b'{"answer": "1"}\n')
+    with pytest.raises(DistillError, match=r"bench\.jsonl:2: .*overlap: false"):
+        filter_run(run)
+
+
 def test_solved_problems_of_the_embedded_world_all_pass(tmp_path: Path) -> None:
     run = make_run(tmp_path, [])
     solved = solved_problems("train", count=30, seed=1)
@@ -363,7 +371,7 @@ def test_surplus_rows_of_a_file_keep_their_columns_but_not_their_texts(tmp_path:
     [dropped] = jsonl.read(tmp_path / "out/dropped.jsonl", dict[str, object])
     assert dropped == {
         "series": "", "problem_id": "1", "sample": 1, "reason": "surplus",
-        "evidence": "1 earlier samples of this problem are kept", "id": 1, "note": "x",
+        "evidence": "as many as per_problem (1) are kept already", "id": 1, "note": "x",
     }  # fmt: skip
 
 

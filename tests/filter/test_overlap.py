@@ -43,11 +43,12 @@ HALF = " ".join(TRAIN.split()[: len(TRAIN.split()) // 2])
         TRAIN.replace("$", "\\$").replace("?", " ?"),
         TRAIN.replace("How", "\uff28ow"),
         HALF,
+        HALF.upper(),
         f"Solve this with care and show all of your steps, please. {TRAIN} Put the answer in a box.",
         TRAIN.replace("one week", "one whole week"),
         TRAIN.replace("baker sells", "baker usually sells"),
     ],
-    ids="same upper spaces punctuation wide half inside end-changed word-added".split(),
+    ids="same upper spaces punctuation wide half upper-half inside end-changed word-added".split(),
 )
 def test_a_benchmark_problem_is_found_in_another_dress(ours: str) -> None:
     evidence = overlap(ours, TRAIN)

@@ -147,4 +147,8 @@ def test_a_reply_is_split_and_its_raw_text_kept_only_where_it_cannot_be_rebuilt(
 ) -> None:
     reply = Reply(text, [], "stop", 1, 1, 0.0)
     trace = to_trace(Identity("s", "p", 0), reply, "m", Marks())
-    assert (trace.reasoning, trace.response, trace.text is not None) == (reasoning, response, raw_kept)
+    assert (trace.reasoning, trace.response, trace.text is not None) == (
+        reasoning,
+        response,
+        raw_kept,
+    )

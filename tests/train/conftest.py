@@ -8,7 +8,7 @@ import msgspec
 import pytest
 
 from distill import jsonl
-from distill.cards import ProblemSource
+from distill.cards import ProblemSource, dump_yaml
 from distill.recipe import Recipe, Train
 from distill.run import Run
 from distill.types import Example, Message
@@ -17,6 +17,11 @@ from distill.world import solved_problems
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+)
+# How Qwen2 splits text: transformers takes this for model type qwen2, whatever tokenizer.json says.
+QWEN2 = (
+    r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n]*"
+    r"|\s*[\r\n]+|\s+(?!\S)|\s+"
 )
 
 
@@ -30,7 +35,8 @@ def kept_examples(count: int) -> list[Example]:
             messages=[
                 Message(role="user", content=solved.problem.text),
                 Message(
-                    role="assistant", content=f"<think>\n{solved.reasoning}\n</think>\n\n{solved.response}"
+                    role="assistant",
+                    content=f"<think>\n{solved.reasoning}\n</think>\n\n{solved.response}",
                 ),
             ],
         )
@@ -40,11 +46,17 @@ def kept_examples(count: int) -> list[Example]:
 
 def make_tokenizer(template: str | None = TEMPLATE) -> Any:
     """A byte-level BPE of about 300 words with the control tokens and think marks of Qwen."""
-    from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+    from tokenizers import Regex, Tokenizer, decoders, models, normalizers, pre_tokenizers, trainers
     from transformers import PreTrainedTokenizerFast
 
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.normalizer = normalizers.NFC()
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(QWEN2), "isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     special = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
     trainer = trainers.BpeTrainer(
@@ -53,7 +65,9 @@ def make_tokenizer(template: str | None = TEMPLATE) -> Any:
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )
-    tokenizer.train_from_iterator([m.content for row in kept_examples(60) for m in row.messages], trainer)
+    tokenizer.train_from_iterator(
+        [m.content for row in kept_examples(60) for m in row.messages], trainer
+    )
     tokenizer.add_tokens(["<think>", "</think>"])
     fast = PreTrainedTokenizerFast(
         tokenizer_object=tokenizer, eos_token="<|im_end|>", pad_token="<|endoftext|>"
@@ -96,12 +110,16 @@ def make_run(tmp_path: Path) -> MakeRun:
     """``make_run(rows=80, name="run", **train_settings)``: a run whose traces are kept already."""
 
     def make(rows: int = 80, name: str = "run", **settings: Any) -> Run:
-        values = {"length": 256, "tokens_per_step": 1024, "rows_per_forward": 2, "epochs": 1.0, **settings}
+        values = {
+            "length": 256,
+            "tokens_per_step": 1024,
+            "rows_per_forward": 2,
+            "epochs": 1.0,
+            **settings,
+        }
         recipe = Recipe(problems=[ProblemSource(world="train", count=rows)], train=Train(**values))
         folder = tmp_path / name
         folder.mkdir()
-        from distill.cards import dump_yaml
-
         jsonl.write_bytes(folder / "recipe.yaml", dump_yaml(recipe).encode())
         jsonl.write_rows(folder / "kept.jsonl", kept_examples(rows))
         return Run(folder, recipe)

@@ -1,0 +1,130 @@
+"""Problems from files and data sets: what is read, what is set aside and where it is said to be."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from distill.cards import ProblemSource
+from distill.errors import DistillError
+from distill.problems import load_problems, render_prompt
+from distill.types import Message, Problem, Rejected
+
+
+def load(source: ProblemSource) -> tuple[list[Problem], list[Rejected]]:
+    bad: list[Rejected] = []
+    return list(load_problems([source], bad.append)), bad
+
+
+def write(path: Path, *lines: object) -> ProblemSource:
+    path.write_text("".join((x if isinstance(x, str) else json.dumps(x)) + "\n" for x in lines))
+    return ProblemSource(file=str(path))
+
+
+def test_usual_column_names_are_understood_and_a_number_keeps_its_spelling(tmp_path: Path) -> None:
+    source = write(tmp_path / "mine.jsonl", '{"question": "half?", "answer": 0.50, "id": 7}')
+    problems, bad = load(source)
+    assert not bad
+    assert problems[0].id == "mine/7"
+    assert (problems[0].prompt, problems[0].answer, problems[0].kind) == ("half?", "0.50", "math")
+
+
+BAD_ROWS = [
+    ("not json at all", "not JSON"),
+    ({"prompt": "p"}, "no answer"),
+    ({"prompt": "p", "answer": ""}, "no answer"),
+    ({"answer": "1"}, "no prompt"),
+    ({"prompt": "p", "answer": "A", "kind": "choice"}, "needs 'choices'"),
+    ({"prompt": "p", "answer": "1", "kind": "maths"}, "kind"),
+    ({"prompt": 5, "answer": "1"}, "prompt"),
+    ([1, 2], ""),
+]
+
+
+@pytest.mark.parametrize(("row", "reason"), BAD_ROWS)
+def test_a_bad_row_is_set_aside_with_its_line_and_the_rest_goes_on(
+    tmp_path: Path, row: object, reason: str
+) -> None:
+    good = {"prompt": "p", "answer": "1"}
+    problems, bad = load(write(tmp_path / "x.jsonl", good, row, {**good, "prompt": "q"}))
+    assert [p.prompt for p in problems] == ["p", "q"]
+    assert len(bad) == 1 and bad[0].where.endswith("x.jsonl:2") and reason in bad[0].reason
+
+
+def test_kind_open_needs_no_answer(tmp_path: Path) -> None:
+    problems, bad = load(write(tmp_path / "x.jsonl", {"prompt": "write a poem", "kind": "open"}))
+    assert problems[0].answer is None and not bad
+
+
+def test_the_same_problem_twice_is_one_and_the_same_id_for_another_is_set_aside(
+    tmp_path: Path,
+) -> None:
+    one, other = {"id": 1, "prompt": "p", "answer": "1"}, {"id": 1, "prompt": "q", "answer": "1"}
+    problems, bad = load(write(tmp_path / "x.jsonl", one, one, other))
+    assert len(problems) == 1
+    assert len(bad) == 1 and "used before" in bad[0].reason and bad[0].where.endswith(":3")
+
+
+def test_columns_are_mapped_and_the_answer_is_cut_at_its_mark(tmp_path: Path) -> None:
+    source = write(tmp_path / "x.jsonl", {"q": "sum?", "sol": "2+2=4\n#### 4"})
+    mapped = ProblemSource(
+        file=source.file, columns={"prompt": "q", "answer": "sol"}, answer_after="####"
+    )
+    problems, bad = load(mapped)
+    assert problems[0].answer == "4" and not bad
+
+
+def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path) -> None:
+    source = write(tmp_path / "x.jsonl", {"q": "sum?", "a": "4"})
+    _, bad = load(ProblemSource(file=source.file, columns={"prompt": "question"}))
+    assert "no column 'question'" in bad[0].reason and "a, q" in bad[0].reason
+
+
+def test_count_limits_usable_rows(tmp_path: Path) -> None:
+    rows = [{"prompt": f"p{n}", "answer": "1"} for n in range(5)]
+    source = write(tmp_path / "x.jsonl", "bad", *rows)
+    problems, _ = load(ProblemSource(file=source.file, count=3))
+    assert [p.prompt for p in problems] == ["p0", "p1", "p2"]
+
+
+def test_a_missing_file_is_one_sentence(tmp_path: Path) -> None:
+    with pytest.raises(DistillError, match="no such file"):
+        load(ProblemSource(file=str(tmp_path / "none.jsonl")))
+
+
+def test_a_local_data_set_folder_reads_like_a_file(tmp_path: Path) -> None:
+    datasets = pytest.importorskip("datasets")
+    write(tmp_path / "train.jsonl",
+          {"question": "q", "gold": "3", "level": 2})  # fmt: skip
+    datasets.disable_progress_bars()
+    problems, bad = load(ProblemSource(dataset=str(tmp_path), split="train", source="mine"))
+    assert problems[0].answer == "3" and problems[0].source == "mine" and not bad
+
+
+def test_an_unknown_data_set_says_what_to_do(tmp_path: Path) -> None:
+    pytest.importorskip("datasets")
+    with pytest.raises(DistillError, match="cannot be read|no such folder"):
+        load(ProblemSource(dataset="nowhere"))
+
+
+PROMPTS = [
+    ("plain", None, {}, "plain"),
+    ("plain", None, {"math": "Box it."}, "plain\nBox it."),
+    ("pick", ["x", "y"], {"choice": "Letter."}, "pick\nA. x\nB. y\nLetter."),
+]
+
+
+@pytest.mark.parametrize(("prompt", "choices", "instruction", "asked"), PROMPTS)
+def test_the_prompt_as_asked(
+    prompt: str, choices: list[str] | None, instruction: dict, asked: str
+) -> None:
+    kind = "choice" if choices else "math"
+    problem = Problem(id="x", prompt=prompt, kind=kind, choices=choices, answer="A")  # type: ignore[arg-type]
+    assert render_prompt(problem, instruction) == [Message(role="user", content=asked)]
+
+
+def test_a_chat_prompt_gets_the_instruction_on_its_last_message() -> None:
+    chat = [Message(role="system", content="s"), Message(role="user", content="u")]
+    problem = Problem(id="x", prompt=chat, answer="1")
+    asked = render_prompt(problem, {"math": "Box it."})
+    assert [m.content for m in asked] == ["s", "u\nBox it."]
