@@ -158,7 +158,8 @@ def filter_(
     files = [Path(source) for source in sources if ".jsonl" in source]
     if len(sources) > 1:
         raise DistillError("one file or recipe at a time")
-    if files and not (out / "verdicts.jsonl").exists():
+    verdicts = out / "verdicts.jsonl"
+    if files and not (verdicts.exists() and verdicts.stat().st_mtime >= files[0].stat().st_mtime):
         with Progress("verify", 0, "traces") as progress:
             verify_file(files, out, kind, progress)
     with Progress("filter", 0, "traces") as progress:

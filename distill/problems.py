@@ -146,10 +146,8 @@ def _problem(data: bytes, source: ProblemSource) -> Problem:
         difficulty=row.difficulty,
         language=row.language or source.language,
         choices=row.choices,
-        tests=msgspec.json.decode(row.tests, type=Problem.__annotations__["tests"])
-        if row.tests
-        else None,
-        gym=msgspec.json.decode(row.gym, type=Problem.__annotations__["gym"]) if row.gym else None,
+        tests=row.tests,
+        gym=row.gym,
     )
 
 

@@ -24,7 +24,7 @@ import torch
 from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
 
-from distill.cards import Published, Teacher, CardSampling, dump_yaml
+from distill.cards import CardSampling, Published, Teacher, dump_yaml
 from distill.engine.local import LocalEngine
 from distill.engine.protocol import Request
 from distill.generate.produce import to_trace

@@ -103,7 +103,7 @@ def test_a_local_data_set_folder_reads_like_a_file(tmp_path: Path) -> None:
 
 def test_an_unknown_data_set_says_what_to_do(tmp_path: Path) -> None:
     pytest.importorskip("datasets")
-    with pytest.raises(DistillError, match="cannot be read|no such folder"):
+    with pytest.raises(DistillError, match=r"cannot be read|no such folder"):
         load(ProblemSource(dataset="nowhere"))
 
 

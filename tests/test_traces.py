@@ -78,5 +78,5 @@ def test_a_torn_tail_is_skipped_but_damage_in_the_middle_is_an_error(tmp_path: P
     path.write_bytes(whole[:-10])
     assert [j.trace.sample for j in read_judged(tmp_path)] == [0]
     path.write_bytes(b"{damaged\n" + whole)
-    with pytest.raises(UnreadableRow, match="000000.jsonl:1"):
+    with pytest.raises(UnreadableRow, match=r"000000\.jsonl:1"):
         list(read_judged(tmp_path))

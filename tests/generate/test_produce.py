@@ -6,13 +6,13 @@ from pathlib import Path
 import pytest
 from scripted_engine import ScriptedEngine
 
+from distill.cards import Marks
 from distill.engine.protocol import PromptTooLong, Reply, Request
 from distill.errors import DistillError
 from distill.generate.produce import Tally, produce, to_trace
 from distill.series import Asker
 from distill.traces import read_judged
 from distill.types import Identity, Sampling
-from distill.cards import Marks
 from distill.verify.pool import CheckPool
 from distill.world import Solved, solved_problems
 

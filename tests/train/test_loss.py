@@ -100,10 +100,14 @@ def test_a_leak_between_documents_refuses_to_train(monkeypatch: pytest.MonkeyPat
         prove_isolation(small())
 
 
-def test_an_attention_that_ignores_the_boundaries_refuses_to_train() -> None:
+def test_an_architecture_that_does_not_take_the_boundaries_refuses_to_train() -> None:
+    from transformers import AttentionInterface, AttentionMaskInterface
+    from transformers.integrations.sdpa_attention import sdpa_attention_forward
+
+    AttentionInterface.register("all_in_reach", sdpa_attention_forward)
+    AttentionMaskInterface.register("all_in_reach", lambda *args, **kwargs: None)
     model = small()
-    model.set_attn_implementation("sdpa")
-    model.config._attn_implementation = "sdpa"
+    model.set_attn_implementation("all_in_reach")
     with pytest.raises(DistillError, match="are not kept apart"):
         prove_isolation(model)
 

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from distill import jsonl
 from distill.cards import Marks
 from distill.errors import DistillError
+from distill.recipe import Train
 from distill.train.chat import Renderer
 from distill.train.corpus import Corpus, build_corpus
 from distill.train.loop import split
 from distill.train.pack import Schedule, collate, pack
-from distill.recipe import Train
 from distill.train.zero import World
 
 LENGTHS = st.lists(st.integers(1, 64), min_size=1, max_size=200)
