@@ -102,6 +102,7 @@ class RandomStart(Strict, frozen=True, kw_only=True):
     kv_heads: int
     rope_theta: float = 10000.0
     tied: bool = True
+    initializer_range: Above0 = 0.02
 
 
 class Student(Strict, frozen=True, kw_only=True):

@@ -13,7 +13,6 @@ same id twice is one problem if the content is the same, else the later one is s
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
@@ -172,7 +171,7 @@ def _text(raw: msgspec.Raw) -> str | None:
     """A JSON scalar as text: a string's content, a number's source text, null (or absent) as None."""
     if not bytes(raw):
         return None
-    value: Any = msgspec.json.decode(raw)
+    value = jsonl.decode(bytes(raw), object)
     if value is None or isinstance(value, str):
         return value
     return bytes(raw).decode().strip()

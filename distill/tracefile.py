@@ -104,6 +104,8 @@ def _file_row(
     if sample is None:
         sample = came_before[problem.id]
         came_before[problem.id] += 1
+    elif not 0 <= sample < 1 << 31:
+        raise ValueError(f"column 'sample': {sample} is not a count from 0 up")
     trace = Trace(
         series=_get(row, "series", str) or "",
         problem_id=problem.id,

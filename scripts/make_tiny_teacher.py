@@ -21,8 +21,8 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
-from transformers import PreTrainedTokenizerFast, Qwen2Config, Qwen2ForCausalLM
+from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
+from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
 from distill.cards import CardSampling, Published, Teacher, dump_yaml
 from distill.engine.local import LocalEngine
@@ -37,9 +37,6 @@ from distill.world import INSTRUCTION, Solved, solved_problems
 ROOT = Path(__file__).parent.parent
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]
 THINK = ["<think>", "</think>"]
-# Words with their space, numbers up to two digits whole, punctuation with its line breaks: Qwen2's
-# pattern, but for the numbers (Qwen2 splits them into digits, which a model this small cannot add).
-PATTERN = r" ?\p{L}+| ?\p{N}{1,2}| ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+"
 TEMPLATE = """\
 {%- for message in messages -%}
 {{ '<|im_start|>' + message.role + '\\n' + message.content + '<|im_end|>\\n' }}
@@ -48,33 +45,38 @@ TEMPLATE = """\
 """
 
 
-def make_tokenizer(texts: list[str]) -> PreTrainedTokenizerFast:
-    """Byte-level BPE: any text can be encoded, the world's words and 0 to 99 are single tokens."""
+def make_tokenizer(texts: list[str]) -> Qwen2Tokenizer:
+    """Qwen2's byte-level BPE, learned from the world's words; any text can be encoded.
+
+    Qwen2 splits numbers into digits, which a model this small cannot add: 0 to 99 are added tokens,
+    with and without a space in front.
+    """
+    family = Qwen2Tokenizer().backend_tokenizer
     bpe = Tokenizer(models.BPE())
-    bpe.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PATTERN), "isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    bpe.decoder = decoders.ByteLevel()
-    numbers = [f"{n} {n}" for n in range(100) for _ in range(50)]
+    bpe.normalizer, bpe.pre_tokenizer = family.normalizer, family.pre_tokenizer
     trainer = trainers.BpeTrainer(
-        vocab_size=592,
+        vocab_size=1000,  # more than there are words: each becomes one token
+        min_frequency=100,
         special_tokens=SPECIAL,
         initial_alphabet=sorted(pre_tokenizers.ByteLevel.alphabet()),
         show_progress=False,
     )
-    bpe.train_from_iterator(texts + numbers, trainer)
-    bpe.add_tokens(THINK)  # not special: they are part of what the model says
-    return PreTrainedTokenizerFast(
-        tokenizer_object=bpe,
+    bpe.train_from_iterator(texts, trainer)
+    learned = json.loads(bpe.to_str())["model"]
+    tokenizer = Qwen2Tokenizer(
+        vocab=learned["vocab"],
+        merges=[tuple(merge) for merge in learned["merges"]],
         eos_token="<|im_end|>",
         pad_token="<|endoftext|>",
+        additional_special_tokens=["<|im_start|>"],
         chat_template=TEMPLATE,
         model_max_length=4096,
         clean_up_tokenization_spaces=False,
     )
+    numbers = [space + str(number) for number in range(100) for space in ("", " ")]
+    # Not special: the think marks and numbers are part of what the model says.
+    tokenizer.add_tokens([AddedToken(text, normalized=False) for text in THINK + numbers])
+    return tokenizer
 
 
 def make_model(vocabulary: int, eos: int, pad: int) -> Qwen2ForCausalLM:
@@ -87,7 +89,7 @@ def make_model(vocabulary: int, eos: int, pad: int) -> Qwen2ForCausalLM:
         num_key_value_heads=4,
         max_position_embeddings=4096,
         tie_word_embeddings=True,
-        initializer_range=0.08,  # 0.02 is for wide models: here it doubles the steps to the same loss
+        initializer_range=0.08,  # 0.02 is for wide models; here it doubles the steps to the same loss
         eos_token_id=eos,
         pad_token_id=pad,
         bos_token_id=None,
@@ -240,7 +242,8 @@ def write_card(
             temperature=options.temperature, source="scripts/make_tiny_teacher.py"
         ),
         made=(
-            f"Qwen2 architecture at random start, trained by scripts/make_tiny_teacher.py on {options.tokens:,} "
+            f"Qwen2 architecture at random start, trained by scripts/make_tiny_teacher.py on "
+            f"{options.tokens:,} "
             f"tokens of fresh problems of distill/world.py, {minutes:.0f} minutes on two CPU cores; stopped "
             "while it still errs, so that verification has something to throw out. Right, one sample each "
             f"of 600 problems: test ({by_family['test']}); one step longer than any trained "

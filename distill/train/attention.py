@@ -97,13 +97,15 @@ def _attend(
             f"{documents.longest}; lower train.length to {sliding_window}"
         )
     shared = query.shape[1] != key.shape[1]
-    lines = [x[0].transpose(0, 1).contiguous() for x in (query, key, value)]  # THE
+    q, k, v = (x[0].transpose(0, 1).contiguous() for x in (query, key, value))  # THE
     if query.is_cuda and query.dtype in (torch.bfloat16, torch.float16):
         from torch.nn.attention.varlen import varlen_attn
 
         ends, longest = documents.ends, documents.longest
         out = varlen_attn(
-            *lines,
+            q,
+            k,
+            v,
             ends,
             ends,
             longest,
@@ -116,9 +118,13 @@ def _attend(
         return out.unsqueeze(0), None
     parts = []
     for block in documents.blocks:
-        padded = [_gather(x, block) for x in lines]
         out = scaled_dot_product_attention(
-            *padded, is_causal=True, scale=scaling, enable_gqa=shared
+            _gather(q, block),
+            _gather(k, block),
+            _gather(v, block),
+            is_causal=True,
+            scale=scaling,
+            enable_gqa=shared,
         )
         parts.append(out.transpose(1, 2).reshape(block.numel(), -1))
     joined = (parts[0] if len(parts) == 1 else torch.cat(parts)).index_select(0, documents.back)

@@ -1,8 +1,9 @@
 """One example as token ids: what the student reads, and from where on it learns.
 
     renderer = Renderer(tokenizer, Marks())
-    text = renderer.text(example, "kept.jsonl:1")   # Text(prompt="<|im_start|>user\\n...", answer="<think>...<|im_end|>")
-    row = renderer.rows([text])[0]           # Row(ids=[...], learned_from=41): the answer and its end are learned
+    text = renderer.text(example, "kept.jsonl:1")
+    text.prompt, text.answer                    # "<|im_start|>user\\n...", "<think>\\n...<|im_end|>"
+    renderer.rows([text])[0]                    # Row(ids=[...], learned_from=41)
 
 The prompt is what the serving side sends (the chat template with its generation prompt) and is
 tokenised alone, as the serving side does; the answer is the assistant's content and the template's

@@ -20,7 +20,7 @@ import msgspec
 from distill import jsonl
 from distill.errors import DistillError
 from distill.run import Run
-from distill.train.student import fresh, sync_all
+from distill.train.student import disk_may_fill, fresh, sync_all
 from distill.train.zero import World, talk
 
 _TAG = "state"
@@ -57,12 +57,10 @@ def save(
         fresh(temporary)
     world.wait()
     random_state = torch.get_rng_state()
-    try:
+    with disk_may_fill(folder):
         engine.save_checkpoint(
             str(temporary), tag=_TAG, client_state={"rng": random_state}, save_latest=False
         )
-    except OSError as error:
-        raise jsonl.disk_error(folder, error) from None
     world.wait()
     if world.leads:
         (temporary / "zero_to_fp32.py").unlink(missing_ok=True)

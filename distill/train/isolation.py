@@ -7,6 +7,7 @@ the path that training takes (same layout, kernel, device, dtype): outside the d
 must be exactly zero, inside it must not be. It says nothing about a path that is not this one.
 """
 
+from itertools import pairwise
 from typing import TYPE_CHECKING
 
 from distill.errors import DistillError
@@ -32,7 +33,7 @@ def prove_isolation(model: "PreTrainedModel") -> None:
     batch = collate(corpus, np.arange(3), device=str(model.device))
     embedded = model.get_input_embeddings()(batch.ids_T).detach().requires_grad_(True)
     hidden_TC = hidden_states(model, batch, embedded)
-    for start, end in zip(ends[:-1], ends[1:], strict=True):
+    for start, end in pairwise(ends):
         own = (batch.places_N >= int(start)) & (batch.places_N < int(end))
         loss = summed_cross_entropy(hidden_TC[batch.places_N[own]], batch.labels_N[own], model)
         (gradient_TC,) = torch.autograd.grad(loss, embedded, retain_graph=True)
@@ -40,15 +41,9 @@ def prove_isolation(model: "PreTrainedModel") -> None:
         inside = torch.zeros_like(reached)
         inside[int(start) : int(end) - 1] = True  # the last token predicts nothing
         if not torch.equal(reached, inside):
+            far = reached.nonzero().flatten().tolist()
             raise DistillError(
                 f"{type(model).__name__}: documents packed into one row are not kept apart (the loss of "
-                f"tokens {start} to {end} of the probe reaches {_spans(reached)}); this architecture "
-                "cannot be trained packed here"
+                f"tokens {start} to {end} of the probe reaches tokens {far}); "
+                "this architecture cannot be trained packed here"
             )
-
-
-def _spans(reached: "object") -> str:
-    import torch
-
-    assert isinstance(reached, torch.Tensor)
-    return f"tokens {reached.nonzero().flatten().tolist()}"

@@ -27,7 +27,7 @@ def count(processes: int | None) -> int:
 
 def must_launch(processes: int | None) -> bool:
     """Whether this process should start others rather than train."""
-    return "TORCHELASTIC_RUN_ID" not in os.environ and count(processes) > 1
+    return "RANK" not in os.environ and count(processes) > 1
 
 
 def launch(run: Run, student: str, processes: int | None) -> None:
@@ -44,5 +44,6 @@ def launch(run: Run, student: str, processes: int | None) -> None:
         raise
     if code:
         raise DistillError(
-            f"training stopped with exit code {code} (its own message stands above); the same command continues"
+            f"training stopped with exit code {code} (its own message stands above); "
+            "the same command continues"
         )

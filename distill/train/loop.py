@@ -11,7 +11,6 @@ The loop is `run_steps`: no trainer between the user and the loss.
 """
 
 import contextlib
-import hashlib
 import math
 import shutil
 import signal
@@ -19,35 +18,29 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
 from distill import cards, jsonl
-from distill.cards import Student
 from distill.errors import DistillError
 from distill.progress import Progress
-from distill.recipe import Train
 from distill.run import Run
 from distill.train import checkpoints, zero
 from distill.train.chat import Renderer
 from distill.train.checkpoints import State
-from distill.train.corpus import Corpus, build_corpus
-from distill.train.fits import BYTES_PER_PARAMETER, check_fits
+from distill.train.corpus import Corpus
+from distill.train.fits import check_fits
 from distill.train.isolation import prove_isolation
 from distill.train.launch import launch, must_launch
 from distill.train.loss import learner, step_share
 from distill.train.pack import Schedule, collate, pack
-from distill.train.student import Facts, base_model, export, load, load_tokenizer, read_facts
+from distill.train.plan import Job, Share, arithmetic, learning_rate, resolve, split, tokenise
+from distill.train.student import Facts, export, load, load_tokenizer, read_facts
 from distill.train.zero import World, talk
 
 if TYPE_CHECKING:
-    import numpy as np
-    from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
-
-DATA = "data"  # the tokenised corpus, beside the checkpoints
-_NO_EFFECT = ("checkpoint_minutes", "checkpoint_steps", "keep_checkpoints")  # on what is learned
 
 
 class TrainResult(msgspec.Struct, frozen=True, kw_only=True):
@@ -68,48 +61,6 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     tokens: int
     learned: int
     seconds: float
-
-
-class Job(NamedTuple):
-    """One student of one run, everything resolved."""
-
-    run: Run
-    card: Student
-    settings: Train
-    base: str
-    kept_sha256: str
-    fingerprint: str
-    world: World
-
-    @property
-    def folder(self) -> Path:
-        return self.run.student(self.card.name)
-
-    @property
-    def checkpoints(self) -> Path:
-        return self.folder / "checkpoints"
-
-    @property
-    def curve(self) -> Path:
-        return self.folder / "training.jsonl"
-
-    @property
-    def stage(self) -> str:
-        return f"train/{self.card.name}"
-
-
-class Share(NamedTuple):
-    """How the rows of a step are split: the same rows for any number of processes."""
-
-    rows_per_step: int
-    rows_per_forward: int
-    accumulation: int
-
-    def forwards(self, rows: "NDArray[np.int64]", world: World) -> "list[NDArray[np.int64]]":
-        """This process's forward passes of a step; an empty one stands where rows ran out."""
-        mine = rows[world.rank :: world.size]
-        per = self.rows_per_forward
-        return [mine[i * per : (i + 1) * per] for i in range(self.accumulation)]
 
 
 class Stop:
@@ -143,30 +94,6 @@ class Stop:
         raise SystemExit(128 + signal.SIGTERM)
 
 
-# ── before the first step ────────────────────────────────────────────────────────────────────────
-
-
-def resolve(run: Run, student: str, world: World) -> Job:
-    """Everything that decides what is learned, and its fingerprint."""
-    card = cards.load_student(student)
-    recipe = run.recipe.train
-    settings = msgspec.structs.replace(
-        recipe,
-        learning_rate=recipe.learning_rate or card.learning_rate,
-        epochs=recipe.epochs or card.epochs,
-        length=min(recipe.length, card.context),
-    )
-    if world.leads:
-        base_model(run, student)
-    world.wait()
-    base = base_model(run, student)
-    sealed = jsonl.seal(run.kept)
-    decisive = {k: v for k, v in msgspec.to_builtins(settings).items() if k not in _NO_EFFECT}
-    parts = [sealed.sha256, decisive, msgspec.to_builtins(card)]
-    fingerprint = hashlib.sha256(msgspec.json.encode(parts, order="sorted")).hexdigest()
-    return Job(run, card, settings, base, sealed.sha256, fingerprint, world)
-
-
 def finished(job: Job) -> TrainResult | None:
     """The result of an earlier call, if it was for the same data and settings."""
     facts = read_facts(job.folder)
@@ -179,7 +106,8 @@ def finished(job: Job) -> TrainResult | None:
             else "train settings or student card"
         )
         raise DistillError(
-            f"{job.folder}: this student was trained with other {what}; move or remove the folder to train anew"
+            f"{job.folder}: this student was trained with other {what}; "
+            "move or remove the folder to train anew"
         )
     if job.world.leads:
         shutil.rmtree(job.checkpoints, ignore_errors=True)  # left by a kill right after the export
@@ -188,58 +116,6 @@ def finished(job: Job) -> TrainResult | None:
         job.world,
     )
     return TrainResult(path=str(job.folder), facts=facts, already=True)
-
-
-def tokenise(job: Job, tokenizer: "PreTrainedTokenizerBase", renderer: Renderer) -> Corpus:
-    """The corpus of this job: made by the first process, opened by the others."""
-    parts = [job.kept_sha256, job.settings.length, tokenizer.chat_template, msgspec.to_builtins(job.card.marks),
-             job.base, len(tokenizer)]  # fmt: skip
-    key = hashlib.sha256(msgspec.json.encode(parts)).hexdigest()
-    if not job.world.leads:
-        job.world.wait()
-    corpus = build_corpus(job.run.kept, renderer, length=job.settings.length,
-                          folder=job.checkpoints / DATA, key=key)  # fmt: skip
-    if job.world.leads:
-        job.world.wait()
-    return corpus
-
-
-def split(settings: Train, processes: int) -> Share:
-    """Rows per step, per forward pass, and forward passes per process and step."""
-    rows_per_step = max(1, settings.tokens_per_step // settings.length)
-    per_process = math.ceil(rows_per_step / processes)
-    rows_per_forward = min(settings.rows_per_forward, per_process)
-    return Share(rows_per_step, rows_per_forward, math.ceil(per_process / rows_per_forward))
-
-
-def arithmetic(job: Job, share: Share, schedule: Schedule, corpus: Corpus, parameters: int) -> str:
-    """What the run will take, before it takes it."""
-    packing, settings, size = schedule.packing, job.settings, job.world.size
-    tokens = packing.tokens * schedule.total_rows / packing.rows
-    # ZeRO 1 splits the optimizer (8 bytes, or 12 with a master copy), 2 also gradients, 3 all of it.
-    split_bytes = {0: 0, 1: 8, 2: 12, 3: BYTES_PER_PARAMETER}[settings.zero]
-    memory = parameters * (BYTES_PER_PARAMETER - split_bytes + split_bytes / size)
-    return (
-        f"train: {corpus.counts}\n"
-        f"train: {packing.rows:,} rows of {settings.length:,} tokens, {packing.fill:.1%} filled; "
-        f"{share.rows_per_step} rows a step = {size} process(es) x {share.rows_per_forward} rows x "
-        f"{share.accumulation} accumulation\n"
-        f"train: {settings.epochs:g} epochs, {schedule.steps:,} steps, {tokens / 1e6:,.2f}M tokens; "
-        f"{parameters:,} parameters, about {memory / 2**20:,.0f} MiB per process for weights, gradients "
-        f"and Adam (ZeRO-{settings.zero})"
-    )
-
-
-def learning_rate(step: int, steps: int, settings: Train) -> float:
-    """Linear warm-up, then a cosine to ``final_learning_rate`` of the peak. ``step`` is 0-based."""
-    peak = settings.learning_rate
-    assert peak is not None, "resolve() fills it"
-    warm = max(1, round(settings.warmup * steps))
-    if step < warm:
-        return peak * (step + 1) / warm
-    along = (step - warm) / max(1, steps - warm)
-    low = settings.final_learning_rate
-    return peak * (low + (1 - low) * 0.5 * (1 + math.cos(math.pi * along)))
 
 
 # ── the loop ─────────────────────────────────────────────────────────────────────────────────────
@@ -280,8 +156,13 @@ def run_steps(
                     f"train: the loss of step {step + 1} is {summed}; lower train.learning_rate "
                     f"(checkpoints up to step {state.step} are kept)"
                 )
-            state = msgspec.structs.replace(state, step=step + 1, tokens=state.tokens + tokens,
-                                            learned=state.learned + learned, seconds=now - started)  # fmt: skip
+            state = msgspec.structs.replace(
+                state,
+                step=step + 1,
+                tokens=state.tokens + tokens,
+                learned=state.learned + learned,
+                seconds=now - started,
+            )
             write(Step(step=step + 1, loss=summed / learned, lr=lr, grad_norm=gradient_norm(engine),
                        tokens=tokens, learned=learned, seconds=round(now - started, 3)))  # fmt: skip
             rate = (state.tokens - first.tokens) / max(1e-9, state.seconds - first.seconds)
@@ -301,7 +182,7 @@ def run_steps(
 
 
 def gradient_norm(engine: Any) -> float | None:
-    """The global norm before clipping, as DeepSpeed computed it."""
+    """The global norm before clipping, as DeepSpeed computed it (it keeps none for ZeRO-0 in fp32)."""
     norm = engine.get_global_grad_norm()
     return None if norm is None else float(norm)
 
@@ -347,7 +228,7 @@ def train(run: Run, student: str, *, processes: int | None = None) -> TrainResul
         job.folder.mkdir(parents=True, exist_ok=True)
         with jsonl.locked(job.folder) if world.leads else contextlib.nullcontext():
             done = _train(job)
-    zero.leave()
+    world.wait()  # the group stays: the next student of this command uses it
     return done
 
 
@@ -374,7 +255,8 @@ def _train(job: Job) -> TrainResult:
     share = split(settings, world.size)
     schedule = Schedule(pack(corpus.lengths, settings.length), rows_per_step=share.rows_per_step,
                         epochs=settings.epochs, seed=settings.seed, max_steps=settings.max_steps)  # fmt: skip
-    model = load(job.base, job.card, zero.precision(settings, world.device)).to(world.device)
+    model = load(job.base, job.card, zero.precision(settings, world.device))
+    model.to(world.device)  # type: ignore[arg-type]
     model.train()
     parameters = sum(parameter.numel() for parameter in model.parameters())
     talk(arithmetic(job, share, schedule, corpus, parameters), world)
@@ -431,8 +313,11 @@ def finish(job: Job, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBa
             )
             shutil.rmtree(job.checkpoints, ignore_errors=True)
             rate = state.tokens / max(1e-9, state.seconds)
-            talk(f"train: {job.folder}: {state.step:,} steps, {state.tokens / 1e6:,.2f}M tokens in "
-                 f"{state.seconds:,.0f} s ({rate:,.0f} tokens/s), loss {facts.loss:.4f}", job.world)  # fmt: skip
+            talk(
+                f"train: {job.folder}: {state.step:,} steps, {state.tokens / 1e6:,.2f}M tokens in "
+                f"{state.seconds:,.0f} s ({rate:,.0f} tokens/s), loss {facts.loss:.4f}",
+                job.world,
+            )
     job.world.wait()
     result = read_facts(job.folder)
     assert result is not None, f"{job.folder}: exported without its marker"

@@ -9,8 +9,10 @@ once per run, from the card and the recipe's seed, and kept as an ordinary check
 untrained student can be measured beside the trained one.
 """
 
+import contextlib
 import os
 import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -78,10 +80,13 @@ def make_base(card: Student, student: str, folder: Path, *, seed: int) -> None:
         )
     temporary = fresh(folder.with_name(folder.name + ".tmp"))
     quiet()
-    model.save_pretrained(temporary)
-    tokenizer.save_pretrained(temporary)
-    jsonl.write_bytes(temporary / MARKER, msgspec.json.encode({"student": card.name, "seed": seed}))
-    sync_all(temporary)
+    with disk_may_fill(folder):
+        model.save_pretrained(temporary)
+        tokenizer.save_pretrained(temporary)
+        jsonl.write_bytes(
+            temporary / MARKER, msgspec.json.encode({"student": card.name, "seed": seed})
+        )
+        sync_all(temporary)
     if folder.exists():
         shutil.rmtree(folder)
     os.replace(temporary, folder)
@@ -105,6 +110,7 @@ def random_config(card: Student, tokenizer: "PreTrainedTokenizerBase") -> Any:
         max_position_embeddings=card.context,
         rope_parameters={"rope_type": "default", "rope_theta": start.rope_theta},
         tie_word_embeddings=start.tied,
+        initializer_range=start.initializer_range,
         bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id,
         pad_token_id=tokenizer.pad_token_id,
@@ -190,15 +196,13 @@ def export(
     model.config.eos_token_id = end_id
     temporary = fresh(folder / "export.tmp")
     quiet()
-    try:
+    with disk_may_fill(folder):
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
         (temporary / "README.md").write_text(model_card(facts), encoding="utf-8")
         sync_all(temporary)
         for path in sorted(temporary.iterdir()):
             os.replace(path, folder / path.name)
-    except OSError as error:
-        raise jsonl.disk_error(folder, error) from None
     temporary.rmdir()
     jsonl.sync_folder(folder)
     jsonl.write_bytes(
@@ -240,6 +244,27 @@ def fresh(folder: Path) -> Path:
         shutil.rmtree(folder)
     folder.mkdir(parents=True)
     return folder
+
+
+@contextlib.contextmanager
+def disk_may_fill(folder: Path) -> Iterator[None]:
+    """A full disk as one sentence, whichever library met it."""
+    from safetensors import SafetensorError
+
+    try:
+        yield
+    except OSError as error:
+        raise jsonl.disk_error(folder, error) from None
+    except SafetensorError as error:
+        raise jsonl.disk_error(folder, OSError(0, str(error))) from None
+    except RuntimeError as error:
+        # How torch.save's own writer words a write that failed, depending on where it happened.
+        if not any(
+            word in str(error) for word in ("PytorchStreamWriter", "inline_container", "iostream")
+        ):
+            raise
+        full = OSError(0, "the disk is full or cannot be written")
+        raise jsonl.disk_error(folder, full) from None
 
 
 def quiet() -> None:

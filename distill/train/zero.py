@@ -11,6 +11,7 @@ minute at first use, and gains nothing for a model that a CPU can train).
 import contextlib
 import os
 import sys
+import warnings
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -65,13 +66,17 @@ def join() -> World:
         os.environ.setdefault("DS_ACCELERATOR", "cpu")
     os.environ.setdefault("DEEPSPEED_LOG_LEVEL", "error")
     try:
-        import deepspeed
+        with hushed():
+            import deepspeed
+
+            if not gpu:
+                deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
     except ImportError:
         raise missing_extra("training", "train") from None
     import torch.distributed as dist
 
-    if not gpu:
-        deepspeed.ops.__compatible_ops__["deepspeed_shm_comm"] = False
+    # DeepSpeed calls torch by names that torch is about to retire: nothing a user could change.
+    warnings.filterwarnings("ignore", category=FutureWarning, module=r"torch\.distributed")
     rank, size = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
     local = int(os.environ.setdefault("LOCAL_RANK", "0"))
     if gpu:
@@ -81,18 +86,25 @@ def join() -> World:
         if size > 1:
             dist.init_process_group(backend)
         else:
-            dist.init_process_group(backend, store=dist.HashStore(), rank=0, world_size=1)
+            store = dist.HashStore()  # type: ignore[attr-defined]
+            dist.init_process_group(backend, store=store, rank=0, world_size=1)
     deepspeed.init_distributed(dist_backend="nccl" if gpu else "gloo", verbose=False)
     return World(rank, size, f"cuda:{local}" if gpu else "cpu")
 
 
-def leave() -> None:
-    """Take leave of the other processes (a lone process may train again)."""
-    import torch.distributed as dist
-
-    if dist.is_initialized() and dist.get_world_size() > 1:
-        dist.barrier()
-        dist.destroy_process_group()
+@contextlib.contextmanager
+def hushed() -> Iterator[None]:
+    """Nothing on the process's own stderr: importing DeepSpeed probes for libraries with the linker,
+    which complains there about each that it does not find."""
+    sys.stderr.flush()
+    kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    os.dup2(nowhere, 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+        os.close(nowhere)
 
 
 def precision(train: Train, device: str) -> "torch.dtype":

@@ -125,8 +125,7 @@ def test_a_batch_restarts_positions_and_learns_only_answers(tmp_path: Path, toke
     corpus = corpus_of(tmp_path, tokenizer, 512)
     documents = np.asarray([3, 0, 7])
     batch = collate(corpus, documents)
-    positions = [list(range(n)) for n in corpus.lengths[documents]]
-    assert batch.positions_T.tolist() == sum(positions, [])
+    assert batch.positions_T.tolist() == [p for n in corpus.lengths[documents] for p in range(n)]
     assert batch.learned == int(corpus.learned[documents].sum())
     assert batch.ids_T[batch.places_N + 1].tolist() == batch.labels_N.tolist()
     last = np.cumsum(corpus.lengths[documents]) - 1

@@ -1,6 +1,7 @@
 """A whole training: what it leaves, how it resumes, and what it refuses."""
 
 import os
+import resource
 import shutil
 import signal
 import subprocess
@@ -29,6 +30,12 @@ pytestmark = pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::F
 
 def curve(run: Run, student: str) -> list[float]:
     return losses(run.student(cards.load_student(student).name) / "training.jsonl")
+
+
+def norms(run: Run, student: str) -> list[float | None]:
+    """Gradient norms before clipping: Adam forgives a wrong scale of the gradient, these do not."""
+    path = run.student(cards.load_student(student).name) / "training.jsonl"
+    return [row.grad_norm for row in jsonl.read(path, loop.Step)]
 
 
 class Killed(BaseException):
@@ -84,6 +91,24 @@ def test_the_export_is_an_ordinary_checkpoint_with_the_trained_weights(
     assert len(losses(Path(result.path) / "training.jsonl")) == 4 == result.facts.steps
     recorded = run.read_manifest()["stages"][f"train/{result.facts.student}"]
     assert recorded["kept_sha256"] == jsonl.seal(run.kept).sha256 and recorded["state"] == "done"
+
+
+@pytest.mark.parametrize("tied", [True, False])
+def test_every_zero_stage_exports_the_same_weights(
+    make_run: MakeRun, tmp_path: Path, tokenizer_folder: Path, tied: bool
+) -> None:
+    from safetensors.torch import load_file
+
+    student = write_student(tmp_path, tokenizer_folder, tied=tied)
+    exported = []
+    for zero in (0, 1, 2, 3):
+        result = train(make_run(40, f"zero{zero}", max_steps=3, zero=zero), student)
+        exported.append(load_file(Path(result.path) / "model.safetensors"))
+    assert ("lm_head.weight" in exported[0]) is not tied
+    for weights in exported[1:]:
+        assert weights.keys() == exported[0].keys()
+        for name, weight in weights.items():
+            torch.testing.assert_close(weight, exported[0][name], rtol=1e-4, atol=1e-5)
 
 
 def test_training_learns_and_a_second_call_does_nothing(make_run: MakeRun, student: str) -> None:
@@ -181,6 +206,28 @@ def test_ctrl_c_saves_the_step_and_the_same_command_continues(
     assert train(run, student).facts.steps == 6 == len(curve(run, student))
 
 
+def test_a_disk_that_fills_is_one_sentence_and_the_same_command_continues(
+    make_run: MakeRun, student: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(60, max_steps=6, checkpoint_steps=2)
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    real = loop.checkpoints.save
+
+    def fills(engine: Any, folder: Path, state: Any, *rest: Any, **more: Any) -> None:
+        if state.step == 4:  # no file may grow beyond 32 KiB: the writes fail as on a full disk
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1 << 15, hard))
+        real(engine, folder, state, *rest, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(loop.checkpoints, "save", fills)
+        try:
+            with pytest.raises(DistillError, match="and run the same command again"):
+                train(run, student)
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert train(run, student).facts.steps == 6
+
+
 def test_the_start_is_the_same_for_the_same_seed(make_run: MakeRun, student: str) -> None:
     bases = [
         base_model(make_run(5, name, seed=seed), student)
@@ -250,6 +297,9 @@ def test_two_processes_and_accumulation_give_the_curve_of_one(
     assert len(curve(one, student)) == 50
     assert curve(four, student) == pytest.approx(curve(one, student), rel=1e-3)
     assert curve(two, student) == pytest.approx(curve(one, student), rel=1e-3)
+    if zero:  # DeepSpeed keeps no norm for ZeRO-0 in fp32
+        assert norms(four, student)[:10] == pytest.approx(norms(one, student)[:10], rel=1e-3)
+        assert norms(two, student)[:10] == pytest.approx(norms(one, student)[:10], rel=1e-3)
 
 
 @pytest.mark.slow  # 40 s: two launches of two processes
