@@ -17,7 +17,9 @@ ROOT = Path(__file__).parent.parent
 SECONDS = str(ROOT / "tests/recipes/seconds.yaml")
 
 
-def distill(*arguments: str, cwd: Path = ROOT, **more: object) -> "subprocess.CompletedProcess[str]":
+def distill(
+    *arguments: str, cwd: Path = ROOT, **more: object
+) -> "subprocess.CompletedProcess[str]":
     return subprocess.run(
         [sys.executable, "-m", "distill", *arguments], cwd=cwd, capture_output=True, text=True,
         env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=300, **more,  # type: ignore[call-overload]
@@ -75,7 +77,9 @@ def test_another_recipe_for_the_same_folder_is_refused_with_the_first_difference
     assert done.returncode == 2 and "'generate.max_tokens' is 120" in done.stderr
 
 
-def test_a_student_too_big_for_this_machine_says_what_it_needs_and_what_fits(tmp_path: Path) -> None:
+def test_a_student_too_big_for_this_machine_says_what_it_needs_and_what_fits(
+    tmp_path: Path,
+) -> None:
     (tmp_path / "run").mkdir()
     (tmp_path / "run/recipe.yaml").write_text("problems:\n  - world: train\n")
     (tmp_path / "run/kept.jsonl").write_text("")
@@ -89,7 +93,9 @@ def test_cards_lists_every_shelf_and_shows_one() -> None:
     assert {row["shelf"] for row in listed} == {"teachers", "students", "eval"}
     shown = distill("cards", "teachers/tiny").stdout
     assert "name: tiny" in shown and "make_tiny_teacher" in shown
-    assert json.loads(distill("cards", "students/tiny-qwen", "--json").stdout)["name"] == "tiny-qwen"
+    assert (
+        json.loads(distill("cards", "students/tiny-qwen", "--json").stdout)["name"] == "tiny-qwen"
+    )
 
 
 FLAGS = {
@@ -126,7 +132,11 @@ def test_ctrl_c_is_130_one_sentence_and_the_same_command_goes_on(
 ) -> None:
     """About 30 s each: the stages before it, Ctrl-C two seconds into its work, and again."""
     folder = str(tmp_path / "run")
-    before = {"generate": [], "train": ["generate", "filter"], "eval": ["generate", "filter", "train"]}
+    before = {
+        "generate": [],
+        "train": ["generate", "filter"],
+        "eval": ["generate", "filter", "train"],
+    }
     for name in before[stage]:
         assert distill(name, SECONDS, "--run", folder).returncode == 0
     process = subprocess.Popen(
@@ -150,7 +160,8 @@ def test_ctrl_c_is_130_one_sentence_and_the_same_command_goes_on(
 def test_a_full_disk_is_one_sentence_and_what_was_written_stays(tmp_path: Path) -> None:
     """About 20 s. A limit on file size stands in for the disk: it fails the same write."""
     folder = str(tmp_path / "run")
-    limited = ["bash", "-c", f"ulimit -f 40; exec {sys.executable} -m distill generate {SECONDS} --run {folder}"]
+    command = f"{sys.executable} -m distill generate {SECONDS} --run {folder}"
+    limited = ["bash", "-c", f"ulimit -f 40; exec {command}"]
     done = subprocess.run(limited, cwd=ROOT, capture_output=True, text=True, timeout=300)
     assert done.returncode == 2, done.stderr
     assert "what was written so far is kept" in done.stderr and "Traceback" not in done.stderr

@@ -1,6 +1,7 @@
 """The same cards from a wheel, an editable install and a bare checkout."""
 
 import configparser
+import hashlib
 import json
 import os
 import re
@@ -185,20 +186,30 @@ def test_the_folders_of_cards_are_not_packages() -> None:
 
 
 @pytest.mark.slow
-def test_from_the_wheel_the_whole_path_runs_in_an_empty_folder(
+def test_from_the_wheel_the_quickstart_makes_a_student_that_reasons(
     installed: Path, tmp_path: Path
 ) -> None:
-    """About 60 s."""
-    recipe = shutil.copy(ROOT / "tests" / "recipes" / "seconds.yaml", tmp_path / "seconds.yaml")
-    (tmp_path / "empty").mkdir()
+    """About 8 minutes: what a newcomer runs, and what it promises."""
+    environment = {k: v for k, v in os.environ.items() if k != "OMP_NUM_THREADS"}
     done = subprocess.run(
-        [sys.executable, "-m", "distill", "run", recipe],
-        cwd=tmp_path / "empty",
-        env=os.environ | {"PYTHONPATH": str(installed)},
+        [sys.executable, "-m", "distill", "run", "quickstart"],
+        cwd=tmp_path,
+        env=environment | {"PYTHONPATH": str(installed)},
         capture_output=True,
         text=True,
-        timeout=300,
+        timeout=1500,
     )
     assert done.returncode == 0, done.stdout + done.stderr
-    assert (tmp_path / "empty" / "run" / "scores.json").exists()
-    assert (tmp_path / "empty" / "run" / "report.html").exists()
+    print(done.stdout)
+    run = tmp_path / "run"
+    scores = json.loads((run / "scores.json").read_bytes())
+    tiny = {s["role"]: s["value"] for s in scores["scores"] if s["benchmark"] == "tiny"}
+    assert tiny["base"] < 0.05
+    assert 0.85 <= tiny["teacher"] <= 0.97
+    assert tiny["student"] >= 0.9 * tiny["teacher"]
+    assert all(b["overlap"] == 0 for b in scores["settings"]["benchmarks"])
+    funnel = json.loads((run / "funnel.json").read_bytes())
+    assert funnel["dropped"]["wrong"] >= 0.03 * funnel["judged"]
+    kept = hashlib.sha256((run / "kept.jsonl").read_bytes()).hexdigest()
+    assert kept in (run / "manifest.json").read_text()
+    assert (run / "report.html").stat().st_size > 10_000

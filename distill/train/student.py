@@ -59,9 +59,10 @@ def base_model(run: Run, student: str) -> str:
     card = cards.load_student(student)
     if card.model is not None:
         return cards.local_model(student, "students", card.model)
-    folder = run.path / "bases" / card.name
-    if not (folder / MARKER).exists():
-        make_base(card, student, folder, seed=run.recipe.train.seed)
+    folder, seed = run.path / "bases" / card.name, run.recipe.train.seed
+    marker = folder / MARKER
+    if not (marker.exists() and marker.read_bytes() == _start_facts(card, seed)):
+        make_base(card, student, folder, seed=seed)
     return str(folder)
 
 
@@ -83,14 +84,19 @@ def make_base(card: Student, student: str, folder: Path, *, seed: int) -> None:
     with disk_may_fill(folder):
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        jsonl.write_bytes(
-            temporary / MARKER, msgspec.json.encode({"student": card.name, "seed": seed})
-        )
+        jsonl.write_bytes(temporary / MARKER, _start_facts(card, seed))
         sync_all(temporary)
     if folder.exists():
         shutil.rmtree(folder)
     os.replace(temporary, folder)
     jsonl.sync_folder(folder.parent)
+
+
+def _start_facts(card: Student, seed: int) -> bytes:
+    """What decides a random start, as its marker spells it: a changed card makes another start."""
+    return msgspec.json.encode(
+        {"student": card.name, "seed": seed, "context": card.context, "start": card.start}
+    )
 
 
 def random_config(card: Student, tokenizer: "PreTrainedTokenizerBase") -> Any:

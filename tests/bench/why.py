@@ -109,7 +109,9 @@ def unverified(run: Run, folder: Path) -> list[Example]:
     """What filter keeps of the same traces when it does not look at the verdict."""
     blind = msgspec.structs.replace(
         run.recipe,
-        filter=msgspec.structs.replace(run.recipe.filter, keep_status=["correct", "wrong", "no_answer"]),
+        filter=msgspec.structs.replace(
+            run.recipe.filter, keep_status=["correct", "wrong", "no_answer"]
+        ),
     )
     other = make_run(folder, blind)
     for name in ("problems.jsonl", "series.json", "traces", "verdicts"):
@@ -133,7 +135,9 @@ def without_reasoning(rows: Iterable[Example]) -> list[Example]:
     return list(found.values())
 
 
-def measure(arm: str, rows: list[Example], seed: int, folder: Path, options: Any, origin: Run) -> float:
+def measure(
+    arm: str, rows: list[Example], seed: int, folder: Path, options: Any, origin: Run
+) -> float:
     """Train one student on these rows and return its pass@1 on ``tiny``."""
     place = folder / f"{arm}-{seed}"
     run = make_run(place, recipe(options, seed=seed, temperature=None))
@@ -149,7 +153,9 @@ def measure(arm: str, rows: list[Example], seed: int, folder: Path, options: Any
 
 
 def main() -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawTextHelpFormatter
+    )
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--steps", type=int, default=600)
     parser.add_argument("--tokens-per-step", type=int, default=2048)
@@ -164,12 +170,11 @@ def main() -> None:
     hot = teacher_run(folder / "hot", options, options.hot)
     every = unverified(hot, folder / "hot-unverified")
     good, verified = examples(cool), examples(hot)
-    as_many: Callable[[int], list[Example]] = lambda seed: random.Random(seed).sample(every, len(verified))
     rows: dict[str, Callable[[int], list[Example]]] = {
         "reasoning": lambda seed: good,
         "answers": lambda seed: without_reasoning(good),
         "verified": lambda seed: verified,
-        "unverified_equal": as_many,
+        "unverified_equal": lambda seed: random.Random(seed).sample(every, len(verified)),
         "unverified_all": lambda seed: every,
     }
     jobs = [(arm, seed) for seed in range(options.seeds) for arm in ARMS]
@@ -178,7 +183,9 @@ def main() -> None:
             lambda job: measure(job[0], rows[job[0]](job[1]), job[1], folder, options, cool), jobs
         ))  # fmt: skip
     results = [
-        Result(arm, len(rows[arm](0)), [v for (a, _), v in zip(jobs, values, strict=True) if a == arm])
+        Result(
+            arm, len(rows[arm](0)), [v for (a, _), v in zip(jobs, values, strict=True) if a == arm]
+        )
         for arm in ARMS
     ]
     tokens = options.steps * options.tokens_per_step

@@ -62,9 +62,7 @@ def test_another_seed_or_sample_draws_anew() -> None:
 
 
 def test_max_tokens_cuts_a_row_alone() -> None:
-    long, short = answer(
-        [request(0, Sampling(max_tokens=100)), request(1, Sampling(max_tokens=5))]
-    )
+    long, short = answer([request(0, Sampling(max_tokens=100)), request(1, Sampling(max_tokens=5))])
     assert (short.finish, short.completion_tokens) == ("length", 5)
     assert long.finish == "stop" and long.completion_tokens > 5
 

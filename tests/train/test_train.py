@@ -237,6 +237,14 @@ def test_the_start_is_the_same_for_the_same_seed(make_run: MakeRun, student: str
     assert first == same != other
 
 
+def test_a_changed_card_makes_another_start(make_run: MakeRun, student: str) -> None:
+    run = make_run(5)
+    before = (Path(base_model(run, student)) / "model.safetensors").read_bytes()
+    card = Path(student)
+    card.write_text(card.read_text().replace("layers: 2", "layers: 1"))
+    assert (Path(base_model(run, student)) / "model.safetensors").read_bytes() != before
+
+
 def test_no_kept_traces_yet_names_the_command(make_run: MakeRun, student: str) -> None:
     run = make_run(5)
     run.kept.unlink()
@@ -270,9 +278,9 @@ def test_a_student_that_does_not_fit_says_what_it_needs_and_which_do() -> None:
 # ── several processes ────────────────────────────────────────────────────────────────────────────
 
 
-def torchrun(run: Run, student: str, processes: int) -> subprocess.Popen[bytes]:
+def torchrun(run: Run, processes: int, *students: str) -> subprocess.Popen[bytes]:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node",
-               str(processes), str(Path(__file__).parent / "once.py"), str(run.path), student]  # fmt: skip
+               str(processes), str(Path(__file__).parent / "once.py"), str(run.path), *students]  # fmt: skip
     environment = {
         **os.environ,
         "PYTHONPATH": str(ROOT),
@@ -282,10 +290,10 @@ def torchrun(run: Run, student: str, processes: int) -> subprocess.Popen[bytes]:
     return subprocess.Popen(command, env=environment)
 
 
-@pytest.mark.slow  # 60 s: three launches of two processes
+@pytest.mark.slow  # 45 s: three launches of two processes
 @pytest.mark.parametrize("zero", [0, 2, 3])
 def test_two_processes_and_accumulation_give_the_curve_of_one(
-    make_run: MakeRun, student: str, zero: int
+    make_run: MakeRun, student: str, tmp_path: Path, tokenizer_folder: Path, zero: int
 ) -> None:
     settings = {"max_steps": 50, "zero": zero, "tokens_per_step": 1024, "epochs": 20.0}
     one = make_run(60, "one", rows_per_forward=4, **settings)
@@ -293,7 +301,9 @@ def test_two_processes_and_accumulation_give_the_curve_of_one(
     two = make_run(60, "two", rows_per_forward=1, **settings)
     train(one, student)
     train(four, student)
-    assert torchrun(two, student, 2).wait() == 0
+    other = write_student(tmp_path, tokenizer_folder, "llama")  # a second one in the same launch
+    assert torchrun(two, 2, student, other).wait() == 0
+    assert len(curve(two, other)) == 50
     assert len(curve(one, student)) == 50
     assert curve(four, student) == pytest.approx(curve(one, student), rel=1e-3)
     assert curve(two, student) == pytest.approx(curve(one, student), rel=1e-3)
@@ -307,7 +317,7 @@ def test_two_processes_stop_at_sigterm_and_continue(make_run: MakeRun, student: 
     settings = {"max_steps": 400, "tokens_per_step": 512, "epochs": 100.0, "zero": 2}
     run = make_run(60, "stopped", **settings)
     name = cards.load_student(student).name
-    child = torchrun(run, student, 2)
+    child = torchrun(run, 2, student)
     path = run.student(name) / "training.jsonl"
     deadline = time.monotonic() + 60
     while not (path.exists() and len(losses(path)) > 20) and time.monotonic() < deadline:
@@ -315,7 +325,7 @@ def test_two_processes_stop_at_sigterm_and_continue(make_run: MakeRun, student: 
     child.send_signal(signal.SIGTERM)
     assert child.wait() != 0
     assert len(list((run.student(name) / "checkpoints").glob("step-????????"))) == 1
-    assert torchrun(run, student, 2).wait() == 0
+    assert torchrun(run, 2, student).wait() == 0
     whole = make_run(60, "whole", **settings)
     train(whole, student)
     assert curve(run, student) == pytest.approx(curve(whole, student), rel=1e-2)
