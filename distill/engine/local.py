@@ -223,9 +223,11 @@ def load_model(model: str, dtype: str) -> tuple[Any, Any]:
     try:
         import torch
         from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers.utils import logging
     except ImportError:
         raise missing_extra("the local engine", "all") from None
 
+    logging.disable_progress_bar()  # stderr has our own
     device = "cuda" if torch.cuda.is_available() else "cpu"
     wanted = torch.float32 if dtype == "fp32" or (dtype == "auto" and device == "cpu") else "auto"
     if model.startswith(("/", ".")) and not (Path(model) / "config.json").is_file():
