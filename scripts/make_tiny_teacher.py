@@ -187,7 +187,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
-    parser.add_argument("--tokens", type=int, default=3_000_000)
+    parser.add_argument("--tokens", type=int, default=2_250_000)
     parser.add_argument("--batch", type=int, default=8)
     parser.add_argument("--lr", type=float, default=2e-3)
     parser.add_argument("--temperature", type=float, default=1.0)
@@ -244,7 +244,8 @@ def write_card(
         made=(
             f"Qwen2 architecture at random start, trained by scripts/make_tiny_teacher.py on "
             f"{options.tokens:,} "
-            f"tokens of fresh problems of distill/world.py, {minutes:.0f} minutes on two CPU cores; stopped "
+            f"tokens of fresh problems of distill/world.py, {minutes:.0f} minutes with "
+            f"{torch.get_num_threads()} CPU thread(s); stopped "
             "while it still errs, so that verification has something to throw out. Right, one sample each "
             f"of 600 problems: test ({by_family['test']}); one step longer than any trained "
             f"({by_family['longer']})."

@@ -246,8 +246,8 @@ def _curve(path: Path) -> Curve | None:
     student = path.parent.name
     every = max(1, len(rows) // 10)
     shown = [*rows[:-1:every], rows[-1]]
-    last = rows[-1]
-    return Curve(student, loss_plot(student, rows), shown, last.step, last.tokens, last.seconds)
+    last, tokens = rows[-1], sum(row.tokens for row in rows)
+    return Curve(student, loss_plot(student, rows), shown, last.step, tokens, last.seconds)
 
 
 def _attempts(run: Run, lines: list[Line], each: int = 3) -> list[Attempts]:
