@@ -4,6 +4,7 @@ A stage's memory and its server are gone before the next one starts, and each st
 what is left to do, so the same command after a kill goes on where it stopped.
 """
 
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -37,10 +38,16 @@ def run_stages(run: Run, *, engine: str | None = None, say: Say = print) -> int:
 
 
 def _wait(stage: "subprocess.Popen[bytes]") -> int:
-    """Wait for a stage. Ctrl-C reaches it from the terminal; SIGTERM is passed on. It drains, then ends."""
+    """Wait for a stage to end by itself: it drains and says what it kept.
+
+    Ctrl-C in a terminal reaches the stage as well as us. SIGTERM reaches us alone and is passed on.
+    """
+    before = signal.signal(signal.SIGTERM, lambda *_: stage.terminate())
     try:
-        return stage.wait()
-    except KeyboardInterrupt:
-        stage.terminate()
-        stage.wait()
-        raise
+        while True:
+            try:
+                return stage.wait()
+            except KeyboardInterrupt:
+                continue
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import msgspec
 import numpy as np
 
+from distill.engine.cache import roomy_cache
 from distill.engine.protocol import PromptTooLong, Reply, Request
 from distill.errors import Missing, missing_extra
 from distill.types import Finish
@@ -125,6 +126,7 @@ class LocalEngine:
                 eos_token_id=sorted(self._ends()),
                 logits_processor=LogitsProcessorList([KeyedSampling(group, longest)]),
                 stopping_criteria=StoppingCriteriaList([self._stopping]),
+                past_key_values=roomy_cache(self._model.config),
             )
         seconds = time.monotonic() - started
         written = out_BT[:, longest:].tolist()

@@ -53,6 +53,22 @@ def test_who_shares_a_batch_does_not_change_what_is_drawn(replies: list[Reply]) 
     assert [r.text for r in reversed(alone)] == [r.text for r in replies[:6]]
 
 
+def test_greedy_answers_are_those_of_transformers_own_generate() -> None:
+    """Its own cache, one row at a time: padding, batching and our cache change nothing."""
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    tokenizer = AutoTokenizer.from_pretrained(TINY)
+    model = AutoModelForCausalLM.from_pretrained(TINY, dtype=torch.float32)
+    asked = [request(n, Sampling(temperature=0, max_tokens=90)) for n in range(5)]
+    for one, reply in zip(asked, answer(asked), strict=True):
+        messages = [{"role": m.role, "content": m.content} for m in one.messages]
+        prompt = tokenizer.apply_chat_template(
+            messages, add_generation_prompt=True, return_tensors="pt", return_dict=True
+        )
+        out = model.generate(**prompt, max_new_tokens=90, do_sample=False)
+        assert out[0, prompt["input_ids"].shape[1] :].tolist() == reply.token_ids
+
+
 def test_another_seed_or_sample_draws_anew() -> None:
     hot = Sampling(temperature=2.0, max_tokens=30)
     same = [request(0, hot), request(0, hot), request(0, hot, seed=1), request(12, hot)]
