@@ -46,12 +46,13 @@ def ask(folder: Path, model: str, name: str, problems: Sequence[Problem], sample
     asyncio.run(go())
 
 
-def main() -> None:
+def main(count: int = 3000, epochs: float = 6) -> float:
+    """The whole path; returns the student's score."""
     folder = Path(tempfile.mkdtemp(prefix="by-hand-"))
 
     # 1. Problems: from our small generator here; `file=` and `dataset=` work the same way.
     rejected: list[Rejected] = []
-    training = ProblemSource(world="train", count=3000, seed=1)
+    training = ProblemSource(world="train", count=count, seed=1)
     problems = list(load_problems([training], rejected.append))
     test = list(load_problems([ProblemSource(world="test", count=200, seed=7)], rejected.append))
     by_id = {problem.id: problem for problem in problems}
@@ -80,7 +81,7 @@ def main() -> None:
             problems=[training],
             instruction=INSTRUCTION,
             filter=Filter(),
-            train=Train(epochs=8, length=512, tokens_per_step=2048, rows_per_forward=4),
+            train=Train(epochs=epochs, length=512, tokens_per_step=2048, rows_per_forward=4),
             evaluate=Evaluate(),
         ),
     )
@@ -104,6 +105,7 @@ def main() -> None:
         low, high = score.problems
         print(f"{name}: {score.value:.1%} right [{low:.1%}, {high:.1%}]")
     print(f"everything is in {folder}")
+    return score.value
 
 
 if __name__ == "__main__":

@@ -216,8 +216,8 @@ def train(run: Run, student: str, *, processes: int | None = None) -> TrainResul
     ``processes`` above 1 starts that many by torchrun on this machine (default: one per GPU, else
     one). Under torchrun this call is one of them.
     """
-    run.need(run.kept, "distill filter")
     check_fits(cards.load_student(student), run.recipe.train)
+    run.need(run.kept, "distill filter")
     if must_launch(processes):
         return launched(run, student, processes)
     world = zero.join()
