@@ -1,6 +1,6 @@
 """Why reasoning, why verification: measured in the embedded world, at equal training tokens.
 
-    python tests/bench/why.py                  # three seeds, about 40 minutes on two cores
+    python tests/bench/why.py                  # three seeds, about 25 minutes on two cores
     python tests/bench/why.py --seeds 1 --steps 100 --problems 600     # a quick look
 
 (a) The same correct traces with their reasoning, and with the answer alone.
@@ -157,10 +157,10 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=600)
+    parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--tokens-per-step", type=int, default=2048)
     parser.add_argument("--problems", type=int, default=3000)
-    parser.add_argument("--hot", type=float, default=1.6, help="the degraded teacher's temperature")
+    parser.add_argument("--hot", type=float, default=1.5, help="the degraded teacher's temperature")
     parser.add_argument("--folder", type=Path, default=None, help="keep the runs here, resumable")
     parser.add_argument("--json", action="store_true")
     options = parser.parse_args()
