@@ -62,10 +62,11 @@ proof: setup  ## benchmarks and slow tests at full counts (hours)
 	DISTILL_PROOF=1 $(PYTEST) -m "slow and not gpu" --durations=0 --durations-min=1
 	$(MAKE) bench
 
-check: setup  ## format, lint, types
+check: setup  ## format, lint, types, help texts in the README
 	$(VENV)/bin/ruff format --check .
 	$(VENV)/bin/ruff check .
 	$(VENV)/bin/mypy
+	$(VENV)/bin/python scripts/readme.py --check
 
 format: setup  ## put every file into the one form
 	$(VENV)/bin/ruff format .

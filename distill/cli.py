@@ -20,7 +20,10 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 
 class Commands(click.Group):
-    """A group that suggests the nearest command for one it does not know."""
+    """Commands in the order of the path; one it does not know gets the nearest name."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        return list(self.commands)
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]
@@ -93,8 +96,12 @@ def generate(recipe: str | None, run_folder: Path, engine: str | None, as_json: 
 
     done = generate_run(open_run(run_folder, recipe, engine=engine), say=say)
     counts = ", ".join(f"{status} {count:,}" for status, count in done.statuses.items())
-    show(done, as_json, f"{done.traces:,} of {done.planned:,} traces"
-         + (f" (judged just now: {counts})" if counts else ", none of them new"))  # fmt: skip
+    failed = f", {done.failed:,} cannot be asked (failed.jsonl)" if done.failed else ""
+    show(
+        done,
+        as_json,
+        f"{done.traces:,} of {done.planned:,} traces, {done.made_now:,} made now: {counts}{failed}",
+    )
 
 
 @cli.command()
@@ -110,7 +117,9 @@ def generate(recipe: str | None, run_folder: Path, engine: str | None, as_json: 
 def verify(
     files: tuple[Path, ...], run_folder: Path, out: Path, kind: Kind, again: bool, as_json: bool
 ) -> None:
-    """Judge traces: those of FILES (any JSONL with `response` or `text` and `answer`), or the run's.
+    """Judge the traces of FILES, or of the run.
+
+    A file is any JSONL with `response` or `text`, and `answer`.
 
     \b
     Examples:
@@ -140,7 +149,7 @@ def verify(
 def filter_(
     sources: tuple[str, ...], run_folder: Path, out: Path, kind: Kind, as_json: bool
 ) -> None:
-    """Keep what a student should learn from; every other row is dropped with its reason.
+    """Keep what a student should learn; drop the rest with a reason.
 
     Give a recipe or nothing to filter the run, or a trace FILE (.jsonl, .jsonl.zst) to filter that.
 
@@ -175,7 +184,7 @@ def filter_(
 @run_option
 @click.option("--student", metavar="CARD", help="Train only this one (a shipped card or a path).")
 def train(recipe: str | None, run_folder: Path, student: str | None) -> None:
-    """Fine-tune the run's students on kept.jsonl under DeepSpeed. Run it again to resume.
+    """Fine-tune the run's students under DeepSpeed. Run it again to resume.
 
     \b
     Examples:
@@ -203,7 +212,7 @@ def train(recipe: str | None, run_folder: Path, student: str | None) -> None:
 def evaluate(
     recipe: str | None, run_folder: Path, engine: str | None, student: str | None, as_json: bool
 ) -> None:
-    """Score base, student and teacher on the recipe's benchmarks, with intervals.
+    """Score base, student and teacher, with intervals.
 
     \b
     Examples:
@@ -224,7 +233,7 @@ def evaluate(
 @click.argument("folder", required=False, type=click.Path(path_type=Path))
 @run_option
 def report(folder: Path | None, run_folder: Path) -> None:
-    """Write report.html: one page, no network, that shows the whole run.
+    """Write report.html, one page that shows the whole run.
 
     \b
     Examples:
@@ -267,7 +276,7 @@ def run_(recipe: str | None, run_folder: Path, engine: str | None) -> None:
 @click.argument("name", required=False)
 @json_option
 def cards(name: str | None, as_json: bool) -> None:
-    """List the shipped cards (teachers, students, benchmarks), or show one.
+    """List the shipped teachers, students and benchmarks, or show one.
 
     \b
     Examples:
@@ -320,7 +329,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
     # SIGTERM (a preempted job) stops a stage the way Ctrl-C does: what is finished is kept.
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        cli.main(args=list(arguments) if arguments is not None else None, standalone_mode=False)
+        cli.main(
+            args=list(arguments) if arguments is not None else None,
+            prog_name="distill",
+            standalone_mode=False,
+        )
     except DistillError as error:
         say(f"distill: {error}")
         sys.exit(error.exit_code)

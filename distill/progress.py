@@ -11,6 +11,7 @@ import time
 from types import TracebackType
 
 PLAIN_EVERY_S = 10.0
+ETA_AFTER_S = 2.0  # before that, the first batch makes it hours
 
 
 class Progress:
@@ -45,7 +46,9 @@ class Progress:
         fresh = self.done - (self._first or 0)
         if self.done >= self.total:
             return f"{clock(spent)} taken"
-        return f"{clock(spent / fresh * (self.total - self.done))} left" if fresh else ""
+        if not fresh or spent < ETA_AFTER_S:
+            return ""
+        return f"{clock(spent / fresh * (self.total - self.done))} left"
 
     def _show(self) -> None:
         self._shown_at = time.monotonic()

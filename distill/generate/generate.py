@@ -9,7 +9,9 @@ their source. The arithmetic is printed before the first request, the truth afte
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Callable
+from pathlib import Path
 from typing import NamedTuple
 
 from distill import jsonl
@@ -23,6 +25,7 @@ from distill.progress import Progress
 from distill.recipe import Recipe
 from distill.run import Run
 from distill.series import Asker, weights_revision
+from distill.traces import read_verdicts, segments
 from distill.types import Problem, Rejected, Sampling, Status
 from distill.verify.check import require_checkers
 from distill.verify.pool import CheckPool
@@ -37,6 +40,7 @@ class Generated(NamedTuple):
     rejected: int
     planned: int
     traces: int
+    made_now: int
     failed: int
     statuses: dict[Status, int]
     completion_tokens: int
@@ -63,19 +67,30 @@ def generate_run(run: Run, *, engine: Engine | None = None, say: Say = print) ->
     model = local_model(recipe.teacher, "teachers", card.model)
     started = time.monotonic()
     tally = asyncio.run(_produce(run, problems, card, model, engine))
-    statuses = dict(sorted(tally.statuses.items()))
+    seconds = time.monotonic() - started
+    statuses = count_statuses(run.path)
+    before = run.read_manifest()["stages"].get("generate", {})
     run.record(
         "generate", problems=len(problems), rejected=rejected, planned=planned, teacher=card.name,
         model=card.model, revision=card.revision or weights_revision(model), licence=card.licence,
-        traces=planned - tally.failed, failed=tally.failed, seconds=round(time.monotonic() - started, 1),
-        completion_tokens=tally.completion_tokens,
-        sealed={p.parent.name: p.read_text() for p in sorted(run.traces.glob("*/sealed.json"))},
+        traces=tally.traces, failed=tally.failed, statuses=statuses,
+        prompt_tokens=tally.prompt_tokens, completion_tokens=tally.completion_tokens,
+        seconds=round(before.get("seconds", 0.0) + seconds, 1), sealed=tally.sealed,
     )  # fmt: skip
-    run.log("generate", "done", traces=tally.done, statuses=statuses)
+    run.log("generate", "done", made=tally.fresh, traces=tally.traces, seconds=round(seconds, 1))
     return Generated(
-        len(problems), rejected, planned, tally.before + tally.fresh, tally.failed, statuses,
-        tally.completion_tokens, tally.seconds,
+        problems=len(problems), rejected=rejected, planned=planned, traces=tally.traces,
+        made_now=tally.fresh, failed=tally.failed, statuses=statuses,
+        completion_tokens=tally.completion_tokens, seconds=round(seconds, 1),
     )  # fmt: skip
+
+
+def count_statuses(folder: Path) -> dict[Status, int]:
+    """How many traces below a folder have which verdict. Reads only the verdict files."""
+    counts: Counter[Status] = Counter()
+    for segment in segments(folder):
+        counts.update(v.status for v in read_verdicts(segment.verdicts).values())
+    return dict(counts.most_common())
 
 
 async def _produce(
@@ -140,5 +155,5 @@ def figures(tally: Tally) -> dict[str, object]:
         return {}
     return {
         "correct": f"{tally.statuses['correct'] / judged:.1%}",
-        "tokens/s": f"{tally.completion_tokens / max(tally.seconds, 1e-9):,.0f}",
+        "tokens/s": f"{tally.fresh_tokens / max(tally.seconds, 1e-9):,.0f}",
     }

@@ -28,7 +28,8 @@ SEGMENT_ROWS = 50_000
 
 
 class Ledger:
-    """The one writer of a shard. Entering takes the lock and reads what is there."""
+    """The one writer of a shard. Entering takes the lock and reads what is there: ``traces``,
+    ``failed`` and the token counts are of that, not of what is added."""
 
     def __init__(self, folder: Path, shard: str) -> None:
         self._folder = folder
@@ -39,6 +40,7 @@ class Ledger:
         self._segment_of: dict[Identity, str] = {}  # traces that wait for their verdict
         self._done: set[bytes] = set()
         self._stack = ExitStack()
+        self.traces = self.failed = self.prompt_tokens = self.completion_tokens = 0
 
     def __enter__(self) -> "Ledger":
         self._stack.enter_context(jsonl.locked(self._traces))
@@ -47,10 +49,16 @@ class Ledger:
             if path.name not in self._sealed:
                 jsonl.cut_torn_tail(path)
                 jsonl.cut_torn_tail(self._beside(path.name))
-            self._done.update(digest(trace.identity) for trace in read_segment(path, Trace))
+            for trace in read_segment(path, Trace):
+                self._done.add(digest(trace.identity))
+                self.traces += trace.part == 0
+                self.prompt_tokens += trace.prompt_tokens
+                self.completion_tokens += trace.completion_tokens
         if self._failed.exists():
             jsonl.cut_torn_tail(self._failed)
-            self._done.update(digest(row.identity) for row in jsonl.read(self._failed, Failed))
+            failed = [digest(row.identity) for row in jsonl.read(self._failed, Failed)]
+            self.failed = len(failed)
+            self._done.update(failed)
         self._start_segment()
         return self
 
@@ -64,9 +72,6 @@ class Ledger:
     def __contains__(self, identity: Identity) -> bool:
         """Whether this identity has a trace, or was given up as impossible."""
         return digest(identity) in self._done
-
-    def __len__(self) -> int:
-        return len(self._done)
 
     def unjudged(self) -> Iterator[Trace]:
         """Traces that were written but not judged before the last stop."""

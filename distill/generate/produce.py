@@ -29,7 +29,8 @@ from distill.verify.pool import CheckPool
 
 
 class Tally(msgspec.Struct, kw_only=True):
-    """What a production has so far; ``fresh`` counts are of this process only."""
+    """What a production has so far. ``fresh``, ``statuses``, ``fresh_tokens`` and ``seconds`` are of
+    this process; the rest counts what earlier starts left, too."""
 
     planned: int
     before: int = 0
@@ -38,11 +39,17 @@ class Tally(msgspec.Struct, kw_only=True):
     statuses: Counter[Status] = msgspec.field(default_factory=Counter)
     prompt_tokens: int = 0
     completion_tokens: int = 0
+    fresh_tokens: int = 0
     seconds: float = 0.0
+    sealed: dict[str, jsonl.Sealed] = {}
+
+    @property
+    def traces(self) -> int:
+        return self.before + self.fresh
 
     @property
     def done(self) -> int:
-        return self.before + self.fresh + self.failed
+        return self.traces + self.failed
 
 
 Report = Callable[[Tally], object]
@@ -69,7 +76,11 @@ async def produce(
     tally = Tally(planned=len(problems) * samples)
     started = time.monotonic()
     with Ledger(folder, shard) as ledger:
-        tally.before = len(ledger)
+        tally.before, tally.failed = ledger.traces, ledger.failed
+        tally.prompt_tokens, tally.completion_tokens = (
+            ledger.prompt_tokens,
+            ledger.completion_tokens,
+        )
         await _judge_leftovers(ledger, problems, pool, tally)
         plan = (item for item in work(problems, asker.series, samples) if item[0] not in ledger)
         report(tally)
@@ -82,13 +93,13 @@ async def produce(
 
         try:
             async with asyncio.TaskGroup() as group:
-                for _ in range(min(engine.in_flight, tally.planned - tally.before)):
+                for _ in range(min(engine.in_flight, tally.planned - tally.done)):
                     group.create_task(worker())
         except (
             BaseExceptionGroup
         ) as errors:  # the first is the cause, the others were cancelled by it
             raise errors.exceptions[0] from None
-        ledger.seal()
+        tally.sealed = ledger.seal()
     tally.seconds = time.monotonic() - started
     return tally
 
@@ -127,6 +138,7 @@ async def _one(
     tally.statuses[verdict.status] += 1
     tally.prompt_tokens += reply.prompt_tokens
     tally.completion_tokens += reply.completion_tokens
+    tally.fresh_tokens += reply.completion_tokens
 
 
 async def _judge_leftovers(
