@@ -12,6 +12,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from itertools import islice
 from pathlib import Path
 
 import msgspec
@@ -24,7 +25,7 @@ from distill.generate.ledger import Ledger
 from distill.problems import render_prompt
 from distill.series import Asker
 from distill.traces import join_reasoning, split_reasoning
-from distill.types import Failed, Identity, Problem, Status, Trace, Verdict
+from distill.types import Failed, Identity, Problem, Status, Trace
 from distill.verify.pool import CheckPool
 
 
@@ -54,6 +55,8 @@ class Tally(msgspec.Struct, kw_only=True):
 
 Report = Callable[[Tally], object]
 
+LEFTOVERS_AT_ONCE = 256
+
 
 async def produce(
     folder: Path,
@@ -81,7 +84,7 @@ async def produce(
             ledger.prompt_tokens,
             ledger.completion_tokens,
         )
-        await _judge_leftovers(ledger, problems, pool, tally)
+        await _judge_leftovers(ledger, problems, pool)
         plan = (item for item in work(problems, asker.series, samples) if item[0] not in ledger)
         report(tally)
 
@@ -141,15 +144,15 @@ async def _one(
     tally.fresh_tokens += reply.completion_tokens
 
 
-async def _judge_leftovers(
-    ledger: Ledger, problems: Sequence[Problem], pool: CheckPool, tally: Tally
-) -> None:
-    by_id: dict[str, Problem] | None = None
-    for trace in list(ledger.unjudged()):
-        if by_id is None:
-            by_id = {problem.id: problem for problem in problems}
-        verdict: Verdict = await pool.judge(by_id[trace.problem_id], trace)
-        ledger.add_verdict(verdict)
+async def _judge_leftovers(ledger: Ledger, problems: Sequence[Problem], pool: CheckPool) -> None:
+    """Verdicts for traces that were written just before a stop, some at a time."""
+    by_id: dict[str, Problem] = {}
+    unjudged = ledger.unjudged()
+    while traces := list(islice(unjudged, LEFTOVERS_AT_ONCE)):
+        by_id = by_id or {problem.id: problem for problem in problems}
+        judging = (pool.judge(by_id[trace.problem_id], trace) for trace in traces)
+        for verdict in await asyncio.gather(*judging):
+            ledger.add_verdict(verdict)
 
 
 def to_trace(identity: Identity, reply: Reply, model: str, marks: Marks) -> Trace:
