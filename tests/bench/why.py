@@ -72,7 +72,7 @@ def recipe(options: argparse.Namespace, *, seed: int, temperature: float | None)
         train=Train(
             # Enough epochs that every arm reaches its steps: rows repeat, tokens are equal.
             epochs=1000, max_steps=options.steps, length=512, tokens_per_step=options.tokens_per_step,
-            rows_per_forward=4, seed=seed,
+            rows_per_forward=2, seed=seed,
         ),
         evaluate=Evaluate(benchmarks=["tiny"], samples=2, base=False, teacher=False),
     )  # fmt: skip
@@ -157,8 +157,8 @@ def main() -> None:
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--steps", type=int, default=1000)
-    parser.add_argument("--tokens-per-step", type=int, default=2048)
+    parser.add_argument("--steps", type=int, default=2000)
+    parser.add_argument("--tokens-per-step", type=int, default=1024)
     parser.add_argument("--problems", type=int, default=3000)
     parser.add_argument("--hot", type=float, default=1.5, help="the degraded teacher's temperature")
     parser.add_argument("--folder", type=Path, default=None, help="keep the runs here, resumable")
