@@ -30,6 +30,8 @@ Natural = Annotated[int, msgspec.Meta(ge=0, lt=2**53)]
 Above0 = Annotated[float, msgspec.Meta(gt=0)]
 NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
+# A card's name becomes a folder of the run: nothing in it may lead elsewhere.
+Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
 
 _MAX_DEPTH = 20  # nothing here needs more than 6; ruamel takes 45 s for 5,000 brackets
 
@@ -73,7 +75,7 @@ class Published(Strict, frozen=True, kw_only=True):
 class Teacher(Strict, frozen=True, kw_only=True):
     """A model that writes traces (``teachers/NAME.yaml``)."""
 
-    name: str
+    name: Name
     model: str
     revision: str | None = None
     licence: str | None = None
@@ -108,7 +110,7 @@ class RandomStart(Strict, frozen=True, kw_only=True):
 class Student(Strict, frozen=True, kw_only=True):
     """A model that is fine-tuned (``students/NAME.yaml``). ``model`` is null for a random start."""
 
-    name: str
+    name: Name
     model: str | None = None
     start: RandomStart | None = None
     revision: str | None = None
@@ -146,7 +148,7 @@ class ProblemSource(Strict, frozen=True, kw_only=True):
 class Benchmark(Strict, frozen=True, kw_only=True):
     """A fixed list of problems that models are compared on (``eval/NAME.yaml``)."""
 
-    name: str
+    name: Name
     problems: ProblemSource
     instruction: str | None = None
     samples: Positive = 1
@@ -342,6 +344,8 @@ def _explain(path: Path, tree: Any, message: str, type_: type) -> str:
         inside = f" in '{named}'" if named else ""
         return f"{path}:{line}: key '{missing.group(1)}' is missing{inside}"
     reason = what[0].lower() + what[1:]
+    if "matching regex" in reason:
+        reason = "only letters, digits, '.', '_' and '-' can stand here, a letter or digit first"
     return f"{path}:{line}: key '{named}': {reason}" if named else f"{path}:{line}: {reason}"
 
 

@@ -162,13 +162,12 @@ def filter_(
     from distill.progress import Progress
     from distill.recipe import Filter
     from distill.run import open_run
-    from distill.verify.run import verify_file
+    from distill.verify.run import is_verified, verify_file
 
     files = [Path(source) for source in sources if ".jsonl" in source]
     if len(sources) > 1:
         raise DistillError("one file or recipe at a time")
-    verdicts = out / "verdicts.jsonl"
-    if files and not (verdicts.exists() and verdicts.stat().st_mtime >= files[0].stat().st_mtime):
+    if files and not is_verified(files[0], out, kind):
         with Progress("verify", 0, "traces") as progress:
             verify_file(files, out, kind, progress)
     with Progress("filter", 0, "traces") as progress:

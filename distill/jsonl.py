@@ -172,6 +172,17 @@ def read(path: Path, type_: type[T], *, on_bad: OnBad | None = None) -> Iterator
             on_bad(Rejected(where=where, reason=str(error), row=shown))
 
 
+def read_blob(path: Path, type_: type[T]) -> T:
+    """A small JSON file of our own as a whole; a damaged one is a `DistillError`."""
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=type_)
+    except ValueError as error:
+        raise DistillError(
+            f"{path}: {error}; the file was damaged after it was written: "
+            "remove it and run the same command again"
+        ) from None
+
+
 def encode(row: object) -> bytes:
     """One line, newline included. Lone surrogates (a model can write them) become U+FFFD."""
     try:

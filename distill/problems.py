@@ -132,6 +132,10 @@ def _problem(data: bytes, source: ProblemSource) -> Problem:
         raise ValueError(f"no answer: kind '{kind}' needs one")
     if kind == "choice" and not row.choices:
         raise ValueError("kind 'choice' needs 'choices'")
+    if row.choices and len(row.choices) > len(LETTERS):
+        raise ValueError(f"{len(row.choices)} choices, and only {len(LETTERS)} letters")
+    if not isinstance(row.prompt, str) and row.prompt[-1].role != "user":
+        raise ValueError(f"the last message is the {row.prompt[-1].role}'s, not the user's")
     origin = row.source or source.source or _default_source(source)
     given = _text(row.id)
     return Problem(
@@ -179,7 +183,8 @@ def _text(raw: msgspec.Raw) -> str | None:
 
 def _answer(raw: msgspec.Raw, after: str | None) -> str | list[str] | None:
     if bytes(raw).lstrip().startswith(b"["):
-        return [_text(item) or "" for item in msgspec.json.decode(raw, type=list[msgspec.Raw])]
+        items = msgspec.json.decode(raw, type=list[msgspec.Raw])
+        return [plain for item in items if (plain := (_text(item) or "").strip())]
     text = _text(raw)
     if text is not None and after is not None:
         _, found, text = text.rpartition(after)

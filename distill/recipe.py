@@ -20,6 +20,9 @@ from distill.cards import (
     Share,
     Strict,
     find,
+    load_benchmark,
+    load_student,
+    load_teacher,
     load_yaml,
 )
 from distill.errors import DistillError
@@ -117,3 +120,15 @@ def load_recipe(name: str) -> Recipe:
                 f"{path}: problems[{number}] needs exactly one of 'world', 'file' and 'dataset'"
             )
     return recipe
+
+
+def require_cards(recipe: Recipe, name: str) -> None:
+    """Refuse a recipe that names a card which is not there, before anything is paid for."""
+    try:
+        load_teacher(recipe.teacher)
+        for student in recipe.students:
+            load_student(student)
+        for benchmark in recipe.evaluate.benchmarks:
+            load_benchmark(benchmark)
+    except DistillError as error:
+        raise DistillError(f"recipe '{name}': {error}") from None

@@ -14,10 +14,12 @@
 Every stage finds out what is left to do by reading these files; there is no second memory of it.
 """
 
+import contextlib
+import fcntl
 import os
 import platform
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -25,9 +27,9 @@ from typing import Any
 import msgspec
 
 from distill import __version__, jsonl
-from distill.cards import dump_yaml, load_yaml
+from distill.cards import dump_yaml, load_student, load_yaml
 from distill.errors import DistillError, Missing
-from distill.recipe import Recipe, load_recipe
+from distill.recipe import Recipe, load_recipe, require_cards
 from distill.types import Problem
 
 FORMAT = 1
@@ -60,6 +62,32 @@ class Run:
         """The student's Hugging Face checkpoint (a folder)."""
         return self.students / name
 
+    def add_students(self, names: Iterable[str]) -> None:
+        """Make students part of the run's recipe, as if it had named them from the start."""
+        new = [name for name in names if name not in self.recipe.students]
+        if not new:
+            return
+        for name in new:
+            load_student(name)
+        own = self.path / "recipe.yaml"
+        with self._alone():
+            recipe = load_yaml(own, Recipe)  # another process may have added some since
+            students = list(dict.fromkeys([*recipe.students, *new]))
+            recipe = msgspec.structs.replace(recipe, students=students)
+            jsonl.write_bytes(own, dump_yaml(recipe).encode())
+        self.recipe = msgspec.structs.replace(self.recipe, students=students)
+
+    @contextlib.contextmanager
+    def _alone(self) -> Iterator[None]:
+        """Change a file that stages share. Two students may train side by side: without the lock, one
+        would forget what the other wrote, its checkpoints among it."""
+        folder = os.open(self.path, os.O_RDONLY)
+        try:
+            fcntl.flock(folder, fcntl.LOCK_EX)
+            yield
+        finally:
+            os.close(folder)
+
     def read_problems(self) -> Iterator[Problem]:
         """The run's problems in plan order."""
         self.need(self.problems, "distill generate")
@@ -88,10 +116,11 @@ class Run:
 
     def record(self, stage: str, **facts: Any) -> None:
         """Merge one stage's facts into ``manifest.json``, in place of what it said before."""
-        manifest = self.read_manifest()
-        manifest["stages"][stage] = facts
-        data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
-        jsonl.write_bytes(self.manifest, data + b"\n")
+        with self._alone():
+            manifest = self.read_manifest()
+            manifest["stages"][stage] = facts
+            data = msgspec.json.format(msgspec.json.encode(manifest), indent=2)
+            jsonl.write_bytes(self.manifest, data + b"\n")
 
     def read_manifest(self) -> dict[str, Any]:
         """``manifest.json``, or the head of a new one: format, versions, hardware."""
@@ -125,20 +154,25 @@ def open_run(path: Path, recipe_name: str | None = None, *, engine: str | None =
     """Open or make a run folder. ``engine`` overrides the recipe's.
 
     The recipe is the folder's own, else ``recipe_name``, else the shipped quickstart. A folder that
-    was made with another recipe is refused, naming the first key that differs.
+    was made with another recipe is refused, naming the first key that differs; one in which nothing
+    was made yet takes the new recipe (a mistake in the first was mended). Students that
+    ``recipe_name`` names are added to the folder's.
     """
     own = path / "recipe.yaml"
-    if own.exists():
-        recipe = load_yaml(own, Recipe)
-        if recipe_name is not None:
-            difference = first_difference(recipe, load_recipe(recipe_name))
+    given = None if recipe_name is None else load_recipe(recipe_name)
+    if own.exists() and (given is None or not _is_empty(path)):
+        run = Run(path, _with_engine(load_yaml(own, Recipe), engine))
+        if given is not None:
+            difference = first_difference(run.recipe, given)
             if difference:
                 raise DistillError(
                     f"{path} was made with another recipe: {difference}; "
                     f"use another folder (--run DIR), or leave out '{recipe_name}' to continue this one"
                 )
-        return Run(path, _with_engine(recipe, engine))
-    recipe = _with_engine(load_recipe(recipe_name or "quickstart"), engine)
+            run.add_students(given.students)
+        return run
+    recipe = _with_engine(given or load_recipe("quickstart"), engine)
+    require_cards(recipe, recipe_name or "quickstart")
     if path.exists() and not path.is_dir():
         raise DistillError(f"{path} is a file; name a folder with --run DIR")
     try:
@@ -149,6 +183,11 @@ def open_run(path: Path, recipe_name: str | None = None, *, engine: str | None =
         ) from None
     jsonl.write_bytes(own, dump_yaml(recipe).encode())
     return Run(path, recipe)
+
+
+def _is_empty(path: Path) -> bool:
+    """Whether no stage has made anything of this folder's recipe yet."""
+    return not any((path / name).exists() for name in ("problems.jsonl", "kept.jsonl", "traces"))
 
 
 def _with_engine(recipe: Recipe, engine: str | None) -> Recipe:

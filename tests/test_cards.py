@@ -75,6 +75,9 @@ def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
         (GOOD.replace("mine", "2024-01-01"), "a value of type date is not allowed here"),
         ("", "expected `object`, got `null`"),
         ("- a\n- b\n", "expected `object`, got `array`"),
+        # a name becomes a folder of the run
+        (GOOD.replace("mine", "../../mine"), "mine.yaml:1: key 'name': only letters, digits"),
+        (GOOD.replace("mine", ".."), "mine.yaml:1: key 'name': only letters, digits"),
         # not what we take YAML for
         (GOOD + "name: again\n", 'mine.yaml:11: found duplicate key "name"'),
         ("name: !!python/object/apply:os.system [date]\n", "mine.yaml:1: the tag"),

@@ -69,10 +69,11 @@ def test_problems_without_answers_are_counted_and_named(tmp_path: Path) -> None:
 def test_another_recipe_for_the_same_folder_is_refused_with_the_first_difference(
     tmp_path: Path,
 ) -> None:
-    text = Path(SECONDS).read_text()
+    text = Path(SECONDS).read_text().replace("tests/recipes/few.yaml", "tiny")
     (tmp_path / "one.yaml").write_text(text)
     (tmp_path / "two.yaml").write_text(text.replace("samples: 2\n  max_tokens: 120", "samples: 3"))
     distill("eval", "one.yaml", cwd=tmp_path)
+    (tmp_path / "run/problems.jsonl").write_text("")
     done = distill("generate", "two.yaml", cwd=tmp_path)
     assert done.returncode == 2 and "'generate.max_tokens' is 120" in done.stderr
 
@@ -169,3 +170,16 @@ def test_a_full_disk_is_one_sentence_and_what_was_written_stays(tmp_path: Path) 
     assert segment.stat().st_size > 10_000
     again = distill("generate", SECONDS, "--run", folder)
     assert again.returncode == 0 and "400 of 400" in again.stdout
+
+
+def test_verdicts_of_another_file_are_not_taken_for_those_of_this_one(tmp_path: Path) -> None:
+    """The same ids, another model's answers: an older file, filtered into the same folder."""
+    for name, answer in (("wrong", 5), ("right", 4)):
+        row = {"id": 1, "answer": "4", "response": f"\\boxed{{{answer}}}"}
+        (tmp_path / f"{name}.jsonl").write_text(json.dumps(row) + "\n")
+    lines = [
+        distill("filter", f"{name}.jsonl", cwd=tmp_path).stdout.strip()
+        for name in ("right", "wrong", "right", "right")
+    ]
+    kept, dropped = "1 traces → 1 kept, 0 dropped", "1 traces → 0 kept, 1 dropped (wrong 1)"
+    assert lines == [kept, dropped, kept, kept]

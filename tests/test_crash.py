@@ -15,8 +15,8 @@ from pathlib import Path
 
 import pytest
 
-from distill import jsonl
-from distill.run import open_existing
+from distill import jsonl, stages
+from distill.run import open_existing, open_run
 from distill.traces import read_judged
 from distill.types import Identity
 
@@ -125,3 +125,34 @@ def digests(folder: Path) -> dict[str, str]:
         str(path.relative_to(folder)): hashlib.sha256(path.read_bytes()).hexdigest()
         for path in files
     }
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="prctl is Linux's")
+def test_a_stage_does_not_outlive_a_killed_run() -> None:
+    code = (
+        "import subprocess, sys\n"
+        "from distill.children import stop_with_us\n"
+        "child = subprocess.Popen(['sleep', '60'], preexec_fn=stop_with_us())\n"
+        "print(child.pid, flush=True)\n"
+        "child.wait()\n"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE)
+    assert parent.stdout is not None
+    child = Path("/proc") / parent.stdout.readline().decode().strip() / "stat"
+    assert child.exists()
+    parent.kill()
+    parent.communicate()
+    ends_by = time.monotonic() + 10
+    while child.exists() and child.read_text().rpartition(")")[2].split()[0] != "Z":
+        assert time.monotonic() < ends_by, "the child still runs"
+        time.sleep(0.02)
+
+
+def test_a_stage_ended_by_a_signal_is_said_and_has_an_exit_code(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    said: list[str] = []
+    monkeypatch.setattr(stages, "_wait", lambda stage: stage.kill() or stage.wait())
+    code = stages.run_stages(open_run(tmp_path / "run"), say=said.append)
+    assert code == 128 + signal.SIGKILL
+    assert "generate was ended by SIGKILL; the same command" in said[-1]

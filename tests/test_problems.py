@@ -38,6 +38,9 @@ BAD_ROWS = [
     ({"prompt": "p", "answer": "1", "kind": "maths"}, "kind"),
     ({"prompt": 5, "answer": "1"}, "prompt"),
     ([1, 2], ""),
+    ({"prompt": "p", "answer": [None, " "]}, "no answer"),
+    ({"prompt": "p", "answer": "A", "choices": [str(n) for n in range(27)]}, "only 26 letters"),
+    ({"prompt": [{"role": "assistant", "content": "hi"}], "answer": "1"}, "not the user's"),
 ]
 
 

@@ -1,5 +1,6 @@
 """The run folder: which recipe it has, what it refuses, what it writes down."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import msgspec
@@ -29,12 +30,49 @@ def test_a_new_folder_keeps_the_recipe_as_resolved(recipes: Path) -> None:
 
 def test_the_same_recipe_continues_and_another_is_refused(recipes: Path) -> None:
     folder = recipes / "run"
-    open_run(folder, str(recipes / "one.yaml"))
+    jsonl.write_rows(open_run(folder, str(recipes / "one.yaml")).problems, [])
     open_run(folder, str(recipes / "one.yaml"))
     with pytest.raises(
         DistillError, match=r"'seed' is 0 in the folder and 2 in the recipe; use another"
     ):
         open_run(folder, str(recipes / "two.yaml"))
+
+
+def test_a_folder_in_which_nothing_was_made_takes_the_mended_recipe(recipes: Path) -> None:
+    open_run(recipes / "run")
+    assert open_run(recipes / "run", str(recipes / "two.yaml")).recipe.seed == 2
+    assert open_run(recipes / "run").recipe.seed == 2
+
+
+def test_students_that_a_recipe_names_later_are_added(recipes: Path) -> None:
+    run = open_run(recipes / "run", str(recipes / "one.yaml"))
+    jsonl.write_rows(run.problems, [])
+    other = open_run(run.path)
+    run.add_students(["tiny-llama"])
+    other.add_students(["qwen-1.5b"])  # it opened the run before the first one was added
+    with pytest.raises(DistillError, match="unknown student 'none'"):
+        run.add_students(["none"])
+    (recipes / "one.yaml").write_text(MINIMAL + "students: [tiny-qwen]\n")
+    open_run(recipes / "run", str(recipes / "one.yaml"))
+    assert open_run(recipes / "run").recipe.students == ["tiny-llama", "qwen-1.5b", "tiny-qwen"]
+
+
+@pytest.mark.parametrize(
+    "line,sentence",
+    [
+        ("teacher: tny\n", "unknown teacher 'tny'; did you mean 'tiny'?"),
+        ("students: [tiny-qwem]\n", "unknown student 'tiny-qwem'; did you mean 'tiny-qwen'?"),
+        ("eval: {benchmarks: [none.yaml]}\n", "none.yaml: no such file"),
+    ],
+)
+def test_an_unknown_card_is_named_before_the_folder_is_made(
+    line: str, sentence: str, recipes: Path
+) -> None:
+    (recipes / "bad.yaml").write_text(MINIMAL + line)
+    with pytest.raises(DistillError) as raised:
+        open_run(recipes / "run", str(recipes / "bad.yaml"))
+    assert sentence in str(raised.value) and "bad.yaml" in str(raised.value)
+    assert not (recipes / "run").exists()
 
 
 def test_a_bad_recipe_makes_no_folder(recipes: Path) -> None:
@@ -119,3 +157,10 @@ def test_paths_of_a_run_lie_inside_it(tmp_path: Path, recipes: Path) -> None:
     paths = [value for value in vars(run).values() if isinstance(value, Path)]
     assert all(path.is_relative_to(run.path) for path in paths)
     assert run.student("tiny-qwen") == run.path / "students" / "tiny-qwen"
+
+
+def test_two_stages_that_record_at_once_lose_nothing(recipes: Path) -> None:
+    run = open_run(recipes / "run", str(recipes / "one.yaml"))
+    with ThreadPoolExecutor(8) as threads:
+        list(threads.map(lambda n: run.record(f"train/{n}", step=n), range(40)))
+    assert len(run.read_manifest()["stages"]) == 40

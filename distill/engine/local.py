@@ -224,6 +224,7 @@ def load_model(model: str, dtype: str) -> tuple[Any, Any]:
     """Tokenizer and model of a local folder or hub id, in eval mode, on the GPU if there is one."""
     try:
         import torch
+        from safetensors import SafetensorError
         from transformers import AutoModelForCausalLM, AutoTokenizer
         from transformers.utils import logging
     except ImportError:
@@ -237,7 +238,7 @@ def load_model(model: str, dtype: str) -> tuple[Any, Any]:
     try:
         tokenizer = AutoTokenizer.from_pretrained(model)
         loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=wanted)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         raise Missing(f"model '{model}' cannot be loaded: {first}") from None
     return tokenizer, loaded.to(device).eval()

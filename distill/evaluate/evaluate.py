@@ -11,6 +11,7 @@ asked again and a retrained one is measured anew (its old traces are set aside, 
 
 import asyncio
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -42,6 +43,8 @@ from distill.traces import STANDARD_MARKS, read_judged
 from distill.types import Failed, Kind, Problem, Role, Score, Status
 from distill.verify.check import require_checkers
 from distill.verify.pool import CheckPool
+
+ASKED = "problems.sha256"  # of the benchmark's problems, beside the traces that answer them
 
 
 class Subject(NamedTuple):
@@ -75,13 +78,10 @@ def own_name(name: str) -> str:
     return cards.load_student(name).name if cards.is_path(name) else name
 
 
-def student_card(recipe: Recipe, name: str) -> cards.Student | None:
-    """The card of a student by its own name: one of the recipe's, else a shipped one."""
-    for given in recipe.students:
-        card = cards.load_student(given)
-        if card.name == name:
-            return card
-    return cards.load_student(name) if name in cards.names("students") else None
+def card_of(recipe: Recipe, name: str) -> str | None:
+    """How the card of a student with this name is loaded: as the recipe says, else a shipped one."""
+    given = next((given for given in recipe.students if own_name(given) == name), None)
+    return given or (name if name in cards.names("students") else None)
 
 
 def subjects(run: Run, students: Sequence[str]) -> Iterator[Subject]:
@@ -89,10 +89,10 @@ def subjects(run: Run, students: Sequence[str]) -> Iterator[Subject]:
     recipe = run.recipe
     shown = recipe.instruction if recipe.show_instruction else {}
     for name in students:
-        card = student_card(recipe, name)
-        marks = card.marks if card else STANDARD_MARKS
+        given = card_of(recipe, name)
+        marks = cards.load_student(given).marks if given else STANDARD_MARKS
         if recipe.evaluate.base:
-            path, revision = _base(run, name, card)
+            path, revision = _base(run, name, given)
             yield _subject("base", name, path, revision, marks, shown)
         yield _subject("student", name, str(run.student(name)), None, marks, shown)
     if recipe.evaluate.teacher:
@@ -103,17 +103,18 @@ def subjects(run: Run, students: Sequence[str]) -> Iterator[Subject]:
         )
 
 
-def _base(run: Run, name: str, card: cards.Student | None) -> tuple[str, str | None]:
+def _base(run: Run, name: str, given: str | None) -> tuple[str, str | None]:
     """Where a student started: its exported random start, else the model that its card names."""
     start = run.path / "bases" / name
     if start.is_dir():
         return str(start), None
-    if card is None or card.model is None:
+    card = cards.load_student(given) if given else None
+    if given is None or card is None or card.model is None:
         raise Missing(
             f"{start} is not there: run 'distill train --student {name}{run.option}' again, "
             "or set 'base: false' under 'eval' in the recipe"
         )
-    return cards.local_model(name, "students", card.model), card.revision
+    return cards.local_model(given, "students", card.model), card.revision
 
 
 def _subject(
@@ -167,14 +168,16 @@ def read_outcomes(folder: Path, series: str, problems: Sequence[Problem], sample
     return Outcomes(correct, dict(statuses), sorted(checkers), failed, missing)
 
 
-def set_aside(folder: Path, series: str) -> None:
-    """Rename a folder that holds another series (a retrained student's) to ``BENCHMARK.SERIES``."""
-    path = folder / "series.json"
-    if not path.exists():
-        return
-    known = msgspec.json.decode(path.read_bytes(), type=dict[str, msgspec.Raw])
-    if known and series not in known:
-        folder.rename(folder.with_name(f"{folder.name}.{next(iter(known))}"))
+def set_aside(folder: Path, series: str, sha256: str) -> None:
+    """Rename a folder that holds another series (a retrained student's) or other problems (the
+    benchmark's file was mended) to ``BENCHMARK.SERIES``."""
+    path, asked = folder / "series.json", folder / ASKED
+    known = jsonl.read_blob(path, dict[str, msgspec.Raw]) if path.exists() else {}
+    other_problems = asked.exists() and asked.read_text().strip() != sha256
+    if known and (series not in known or other_problems):
+        name = f"{folder.name}.{next(iter(known))}"
+        free = (folder.with_name(f"{name}.{n}" if n else name) for n in itertools.count())
+        folder.rename(next(path for path in free if not path.exists()))
 
 
 Opener = Callable[[Recipe, Subject], Engine]
@@ -197,11 +200,12 @@ async def measure(
         for benchmark in benchmarks:
             folder = run.evals / f"{subject.role}-{subject.name}" / benchmark.name
             asker = _asker(subject, benchmark)
-            set_aside(folder, asker.series)
+            set_aside(folder, asker.series, benchmark.sha256)
             plan = (folder, asker.series, benchmark.problems, benchmark.samples)
             outcomes = read_outcomes(*plan)
             if outcomes.missing:
                 engine = engine or opener(run.recipe, subject)
+                jsonl.write_bytes(folder / ASKED, benchmark.sha256.encode() + b"\n")
                 await _ask(folder, benchmark, asker, engine, pool, seed, subject)
                 outcomes = read_outcomes(*plan)
             score = score_outcomes(

@@ -43,7 +43,14 @@ class Ledger:
         self.traces = self.failed = self.prompt_tokens = self.completion_tokens = 0
 
     def __enter__(self) -> "Ledger":
-        self._stack.enter_context(jsonl.locked(self._traces))
+        with ExitStack() as held:  # what is there may be damaged: then the lock is free again
+            held.enter_context(jsonl.locked(self._traces))
+            self._read()
+            self._stack = held.pop_all()
+        return self
+
+    def _read(self) -> None:
+        """Count what is there and find where to go on."""
         self._sealed = self._read_seal()
         for path in sorted(self._traces.glob("*.jsonl")):
             if path.name not in self._sealed:
@@ -60,7 +67,6 @@ class Ledger:
             self.failed = len(failed)
             self._done.update(failed)
         self._start_segment()
-        return self
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:  # fmt: skip
@@ -119,8 +125,10 @@ class Ledger:
         path = self._traces / "sealed.json"
         if not path.exists():
             return {}
-        found = msgspec.json.decode(path.read_bytes(), type=dict[str, dict[str, int | str]])
-        return {name: jsonl.Sealed(int(s["rows"]), str(s["sha256"])) for name, s in found.items()}
+        return {
+            name: jsonl.Sealed(seal.rows, seal.sha256)
+            for name, seal in jsonl.read_blob(path, dict[str, _Seal]).items()
+        }
 
     def _start_segment(self) -> None:
         """Go on in the last unsealed segment with room, else begin the next."""
@@ -141,6 +149,13 @@ class Ledger:
         if path not in self._open:
             self._open[path] = jsonl.Appender(path)
         return self._open[path]
+
+
+class _Seal(msgspec.Struct, frozen=True):
+    """What ``sealed.json`` says of one segment."""
+
+    rows: int
+    sha256: str
 
 
 def digest(identity: Identity) -> bytes:

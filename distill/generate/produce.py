@@ -179,9 +179,7 @@ def to_trace(identity: Identity, reply: Reply, model: str, marks: Marks) -> Trac
 def add_series(folder: Path, asker: Asker) -> None:
     """Spell the series out in ``series.json``. One folder holds one series: two never mix silently."""
     path = folder / "series.json"
-    known: dict[str, dict[str, object]] = (
-        msgspec.json.decode(path.read_bytes()) if path.exists() else {}
-    )
+    known = jsonl.read_blob(path, dict[str, dict[str, object]]) if path.exists() else {}
     ours = asker.spelled()
     for series, theirs in known.items():
         if series != asker.series:

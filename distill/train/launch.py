@@ -10,6 +10,7 @@ import signal
 import subprocess
 import sys
 
+from distill.children import stop_with_us
 from distill.errors import DistillError
 from distill.run import Run
 
@@ -35,7 +36,7 @@ def launch(run: Run, student: str, processes: int | None) -> None:
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone",
                "--nproc-per-node", str(count(processes)), "-m", "distill",
                "train", "--run", str(run.path), "--student", student]  # fmt: skip
-    child = subprocess.Popen(command)
+    child = subprocess.Popen(command, preexec_fn=stop_with_us())
     try:
         code = child.wait()
     except KeyboardInterrupt:

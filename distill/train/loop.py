@@ -221,6 +221,8 @@ def train(run: Run, student: str, *, processes: int | None = None) -> TrainResul
     if must_launch(processes):
         return launched(run, student, processes)
     world = zero.join()
+    if world.leads:
+        run.add_students([student])  # eval finds its card there, whatever it is called
     job = resolve(run, student, world)
     done = finished(job)
     world.wait()

@@ -219,7 +219,7 @@ def export(
 def read_facts(folder: Path) -> Facts | None:
     """The facts of a finished student, None while it is not finished."""
     marker = folder / MARKER
-    return msgspec.json.decode(marker.read_bytes(), type=Facts) if marker.exists() else None
+    return jsonl.read_blob(marker, Facts) if marker.exists() else None
 
 
 def model_card(facts: Facts) -> str:

@@ -53,6 +53,13 @@ def _figures(statuses: Counter[Status]) -> dict[str, int]:
     return {str(status): count for status, count in statuses.items()}
 
 
+class Sources(Record, frozen=True, kw_only=True):
+    """What ``verdicts.jsonl`` was made from (``verified.json`` beside it): name and sha256 of each file."""
+
+    files: list[str]
+    kind: Kind
+
+
 class FileVerdict(Verdict, frozen=True, kw_only=True):
     """A row of ``verdicts.jsonl`` for a file: the verdict, with the input's ``id`` if it had one."""
 
@@ -164,6 +171,8 @@ def verify_file(
     statuses: Counter[Status] = Counter()
     with jsonl.locked(out), CheckPool(workers, timeout_s) as pool:
         rejected.unlink(missing_ok=True)
+        marker = out / "verified.json"
+        marker.unlink(missing_ok=True)
         with jsonl.Appender(rejected) as bad:
             reader = _Reader(paths, kind, bad)
 
@@ -175,12 +184,25 @@ def verify_file(
                         progress.update(statuses.total() + reader.rejected, **_figures(statuses))
 
             sealed = jsonl.write_rows(verdicts, rows())
+        jsonl.write_bytes(marker, msgspec.json.encode(_sources(paths, kind)) + b"\n")
     return Verified(
         rows=sealed.rows + reader.rejected,
         judged=sealed.rows,
         rejected=reader.rejected,
         statuses=dict(statuses.most_common()),
     )
+
+
+def is_verified(path: Path, out: Path, kind: Kind) -> bool:
+    """Whether the verdicts in ``out`` are of this file as it is now, and of no other."""
+    marker = out / "verified.json"
+    if not (marker.exists() and (out / "verdicts.jsonl").exists()):
+        return False
+    return jsonl.read_blob(marker, Sources) == _sources([path], kind)
+
+
+def _sources(paths: Sequence[Path], kind: Kind) -> Sources:
+    return Sources(files=[f"{path.name} {jsonl.seal(path).sha256}" for path in paths], kind=kind)
 
 
 class _Reader:

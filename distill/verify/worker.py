@@ -4,9 +4,10 @@
     [2] worker → parent   {"status": "correct", "checker": "math/1:math-verify-0.9.0", ...}
 
 What it may do is limited by the process, not by trust in sympy: no environment variables, a limit on
-address space, no core files. It ends when its stdin does, when its parent dies, and (where the system
-cannot tell it that) by SIGALRM a while after the deadline of an item. The deadline itself is the parent's
-to keep. It is no sandbox: files and network are still there.
+address space, no core files, no network (where the kernel lets a user leave it). It ends when its
+stdin does, when its parent dies, and (where the system cannot tell it that) by SIGALRM a while after
+the deadline of an item. The deadline itself is the parent's to keep. It is no sandbox: files are still
+there.
 """
 
 import contextlib
@@ -21,6 +22,7 @@ import msgspec
 from distill.verify.item import Item, Judgement
 
 PR_SET_PDEATHSIG = 1  # linux/prctl.h
+CLONE_NEWUSER, CLONE_NEWNET = 0x10000000, 0x40000000  # linux/sched.h
 
 
 def main(timeout_s: float, memory_gib: float) -> None:
@@ -30,6 +32,7 @@ def main(timeout_s: float, memory_gib: float) -> None:
     from distill.verify.check import judge
 
     judge(Item(problem_id="", kind="math", answer="x+1", response="\\boxed{1+x}"))
+    leave_network()
     serve(judge, timeout_s)
 
 
@@ -50,6 +53,14 @@ def _die_with_parent() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
     if os.getppid() != parent:
         sys.exit(0)
+
+
+def leave_network() -> bool:
+    """Go where no network is, not even this machine's own; False where the kernel does not let us."""
+    import ctypes
+
+    unshare = getattr(ctypes.CDLL(None), "unshare", None)
+    return unshare is not None and unshare(CLONE_NEWUSER | CLONE_NEWNET) == 0
 
 
 def serve(judge: Callable[[Item], Judgement], timeout_s: float) -> None:

@@ -1,6 +1,8 @@
 """The in-process engine: keyed noise, sampling settings, limits, and a clean end."""
 
 import asyncio
+import os
+import shutil
 from collections import Counter
 from pathlib import Path
 
@@ -91,6 +93,13 @@ def test_a_prompt_without_room_to_answer_is_refused() -> None:
 def test_a_folder_without_a_model_is_one_sentence(tmp_path: Path) -> None:
     with pytest.raises(Missing, match="no model there"):
         LocalEngine(str(tmp_path))
+
+
+def test_damaged_weights_are_one_sentence(tmp_path: Path) -> None:
+    shutil.copytree(TINY, tmp_path / "model")
+    os.truncate(tmp_path / "model" / "model.safetensors", 100)
+    with pytest.raises(Missing, match="cannot be loaded: "):
+        LocalEngine(str(tmp_path / "model"))
 
 
 def test_closing_stops_a_running_batch_soon() -> None:

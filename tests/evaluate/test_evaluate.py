@@ -1,6 +1,7 @@
 """Measuring models through produce, with scripted engines in their place."""
 
 import hashlib
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -12,7 +13,7 @@ from distill.cards import ProblemSource
 from distill.engine.protocol import Reply, Request
 from distill.errors import DistillError, Missing
 from distill.evaluate.benchmarks import load, overlap_count
-from distill.evaluate.evaluate import Subject, evaluate_run
+from distill.evaluate.evaluate import Subject, evaluate_run, subjects
 from distill.evaluate.scores import read_scores
 from distill.recipe import Evaluate, Recipe
 from distill.run import Run
@@ -172,3 +173,27 @@ def test_a_benchmark_with_a_bad_row_is_refused_by_file_and_line(lab: Lab) -> Non
     card.write_text(f"name: mine\nproblems: {{file: {rows}}}\n")
     with pytest.raises(DistillError, match=r"rows\.jsonl:2"):
         load(str(card), Evaluate())
+
+
+def test_a_student_by_path_starts_from_the_model_beside_its_card(tmp_path: Path) -> None:
+    card = tmp_path / "cards" / "file.yaml"
+    card.parent.mkdir()
+    card.write_text("name: mine\nmodel: ./base\nlearning_rate: 1e-3\nmarks: {open: <a>}\n")
+    recipe = Recipe(problems=[ProblemSource(world="train")], students=[str(card)])
+    base, student, _ = subjects(Run(tmp_path, recipe), ["mine"])
+    assert base.path == str(card.parent / "base")
+    assert base.marks.open == student.marks.open == "<a>"
+
+
+def test_a_mended_benchmark_is_asked_anew_as_often_as_it_changes(lab: Lab) -> None:
+    """The same ids with another text: what was written before answers other problems."""
+    rows = lab.folder / "rows.jsonl"
+    card = f"name: small\nproblems: {{file: {rows}}}\nsamples: 1\ninstruction: ''\n"
+    (lab.folder / "small.yaml").write_text(card)
+    one, two = list(ANSWERS)[:2]
+    for prompt, asked in ((one, 1), (two, 1), (two, 0), (one, 1)):
+        rows.write_text(json.dumps({"id": 1, "prompt": prompt, "answer": "2"}) + "\n")
+        lab.opened.clear()
+        evaluate_run(lab.run, opener=lab.open())
+        assert sum(engine.asked for engine in lab.opened.values()) == 3 * asked
+    assert len(list((lab.run.evals / "teacher-sage").glob("small*"))) == 3

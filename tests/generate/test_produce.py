@@ -152,3 +152,19 @@ def test_a_reply_is_split_and_its_raw_text_kept_only_where_it_cannot_be_rebuilt(
         response,
         raw_kept,
     )
+
+
+@pytest.mark.parametrize("name", ["series.json", "traces/0/sealed.json"])
+@pytest.mark.parametrize("damage", ["garbage", "[]", ""])
+def test_a_damaged_file_of_our_own_is_one_sentence_and_removing_it_mends_it(
+    tmp_path: Path, name: str, damage: str
+) -> None:
+    solved = solved_problems("train", count=4, seed=1)
+    make(tmp_path, solved, ScriptedEngine(solved))
+    (tmp_path / name).write_text(damage)
+    with pytest.raises(DistillError, match="remove it and run the same command again"):
+        make(tmp_path, solved, ScriptedEngine(solved))
+    (tmp_path / name).unlink()
+    again = ScriptedEngine(solved)
+    make(tmp_path, solved, again)
+    assert again.asked == [] and identities(tmp_path) == planned(solved)

@@ -199,3 +199,20 @@ def is_running(pid: int) -> bool:
         return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] != "Z"
     except FileNotFoundError:
         return False
+
+
+def test_a_worker_has_no_network() -> None:
+    """Where the kernel lets a user leave it: this machine's own server is out of reach."""
+    code = (
+        "import socket, sys\n"
+        "from distill.verify.worker import leave_network\n"
+        "server = socket.create_server(('127.0.0.1', 0))\n"
+        "if not leave_network(): sys.exit(77)\n"
+        "try: socket.create_connection(server.getsockname(), 5)\n"
+        "except OSError: sys.exit(0)\n"
+        "sys.exit('connected')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True)
+    if done.returncode == 77:
+        pytest.skip("this kernel or container gives users no namespaces")
+    assert done.returncode == 0, done.stderr
