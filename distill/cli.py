@@ -164,7 +164,7 @@ def filter_(
     from distill.run import open_run
     from distill.verify.run import is_verified, verify_file
 
-    files = [Path(source) for source in sources if ".jsonl" in source]
+    files = [Path(source) for source in sources if is_file_name(source)]
     if len(sources) > 1:
         raise DistillError("one file or recipe at a time")
     if files and not is_verified(files[0], out, kind):
@@ -300,6 +300,11 @@ def cards(name: str | None, as_json: bool) -> None:
         as_json,
         "\n".join(lines),
     )
+
+
+def is_file_name(source: str) -> bool:
+    """Whether a source names a trace file rather than a recipe."""
+    return "." in Path(source).name and not source.endswith((".yaml", ".yml"))
 
 
 def size(card: Any) -> str:

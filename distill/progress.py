@@ -62,6 +62,8 @@ class Progress:
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None,
                  trace: TracebackType | None) -> None:  # fmt: skip
+        if self._first is None:  # an error before anything was done: it speaks for itself
+            return
         self._show()
         if self._terminal:
             print(file=sys.stderr)

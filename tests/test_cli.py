@@ -37,6 +37,7 @@ MISTAKES = [
     (["verify"], "run is no run folder"),
     (["verify", "none.jsonl"], "none.jsonl: no such file"),
     (["cards", "teachers/tinny"], "did you mean 'teachers/tiny'?"),
+    (["filter", "traces.json"], "traces.json: no such file"),
     (["generate", "--engine", "vlm"], "'vlm' is not one of"),
 ]
 
