@@ -71,10 +71,13 @@ class Run:
             load_student(name)
         own = self.path / "recipe.yaml"
         with self._alone():
-            recipe = load_yaml(own, Recipe)  # another process may have added some since
+            written = own.exists()  # a run made by plain calls may have no recipe.yaml
+            # Read again: another process may have added some since.
+            recipe = load_yaml(own, Recipe) if written else self.recipe
             students = list(dict.fromkeys([*recipe.students, *new]))
-            recipe = msgspec.structs.replace(recipe, students=students)
-            jsonl.write_bytes(own, dump_yaml(recipe).encode())
+            if written:
+                recipe = msgspec.structs.replace(recipe, students=students)
+                jsonl.write_bytes(own, dump_yaml(recipe).encode())
         self.recipe = msgspec.structs.replace(self.recipe, students=students)
 
     @contextlib.contextmanager
