@@ -46,7 +46,7 @@ def ask(folder: Path, model: str, name: str, problems: Sequence[Problem], sample
     asyncio.run(go())
 
 
-def main(count: int = 3000, epochs: float = 6) -> float:
+def main(count: int = 6000, epochs: float = 5) -> float:
     """The whole path; returns the student's score."""
     folder = Path(tempfile.mkdtemp(prefix="by-hand-"))
 
@@ -81,7 +81,13 @@ def main(count: int = 3000, epochs: float = 6) -> float:
             problems=[training],
             instruction=INSTRUCTION,
             filter=Filter(),
-            train=Train(epochs=epochs, length=512, tokens_per_step=2048, rows_per_forward=4),
+            train=Train(
+                epochs=epochs,
+                length=512,
+                tokens_per_step=2048,
+                weight_decay=0.1,
+                rows_per_forward=4,
+            ),
             evaluate=Evaluate(),
         ),
     )
