@@ -52,15 +52,14 @@ quickstart: setup  ## the whole path on the embedded world, into ./run
 test: setup  ## the fast tests (under 4 minutes)
 	$(PYTEST) -m "not slow and not gpu"
 
-test-slow: setup  ## short forms of the long proofs
+test-slow: setup  ## the long proofs: kill loops, real data, the quickstart from a wheel
 	$(PYTEST) -m "slow and not gpu" --durations=0 --durations-min=1
 
 bench: setup  ## every benchmark of tests/bench at full counts
 	@set -e; for bench in tests/bench/[!_]*.py; do echo "== $$bench"; $(VENV)/bin/python $$bench --json; done
 
-proof: setup  ## benchmarks and slow tests at full counts (hours)
-	DISTILL_PROOF=1 $(PYTEST) -m "slow and not gpu" --durations=0 --durations-min=1
-	$(MAKE) bench
+proof: setup  ## slow tests and benchmarks, before a result is claimed
+	$(MAKE) test-slow bench
 
 check: setup  ## format, lint, types, help texts in the README
 	$(VENV)/bin/ruff format --check .
