@@ -41,7 +41,7 @@ def cli() -> None:
 
     \b
     Examples:
-      distill run quickstart            all stages on a laptop, about ten minutes
+      distill run quickstart            all stages on a laptop, about six minutes
       distill generate my.yaml          only the traces; then filter, train, eval, report
       distill verify answers.jsonl      verdicts for any file of model answers
     """
