@@ -3,26 +3,22 @@
     card = load_teacher("tiny")                 # a shipped card by name
     card = load_teacher("cards/mine.yaml")      # anything with "/" or ending in .yaml is your own
 
-YAML 1.2 through ruamel.yaml, since PyYAML reads ``lr: 1e-5`` as text and lets duplicate keys pass.
-An error names file, line, key and the nearest known key. A fact that could not be looked up is
-``null`` and ``why`` says so under the field's name; nothing here is guessed.
+A fact that could not be looked up is ``null`` and ``why`` says so under the field's name; nothing here
+is guessed.
 """
 
-import io
-import math
-import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, get_args
+from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
 from distill.errors import DistillError, did_you_mean
 from distill.types import Kind, Role
+from distill.yamlfile import Strict, load_yaml
 
-Shelf = Literal["teachers", "students", "eval"]
+Shelf = Literal["teachers", "students", "eval", "sources"]
 SHELVES: tuple[Shelf, ...] = get_args(Shelf)
-T = TypeVar("T")
 
 # Ranges stand in the types, so that a number outside them is named with its file and line.
 Positive = Annotated[int, msgspec.Meta(gt=0, lt=2**53)]
@@ -32,12 +28,9 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 # A card's name becomes a folder of the run: nothing in it may lead elsewhere.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
-
-_MAX_DEPTH = 20  # nothing here needs more than 6; ruamel takes 45 s for 5,000 brackets
-
-
-class Strict(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Base of what a person writes by hand: an unknown key is an error with a suggestion."""
+Value = str | int | float | bool
+# The forms of tests that distill/problemsets.py reads.
+TestsAs = Literal["mbpp", "humaneval", "leetcode", "stdin"]
 
 
 class Marks(Strict, frozen=True, kw_only=True):
@@ -58,14 +51,28 @@ class CardSampling(Strict, frozen=True, kw_only=True):
 
 
 class Serve(Strict, frozen=True, kw_only=True):
-    """How to serve the model: extra vLLM arguments and the GPUs one replica needs."""
+    """How to serve the model: extra vLLM arguments and the GPUs one replica needs (0: a CPU will do)."""
 
     args: list[str] = []
-    gpus: int = 0
+    gpus: Natural = 0
+    source: str | None = None
+
+
+class Endpoint(Strict, frozen=True, kw_only=True):
+    """Where somebody else serves the model: base URLs of the OpenAI protocol (they end in ``/v1``).
+
+    ``key`` names the environment variable that holds the key; the key itself stands in no file.
+    ``api: completions`` renders prompts here, by the model's own tokenizer, and sends token ids.
+    """
+
+    urls: Annotated[list[str], msgspec.Meta(min_length=1)]
+    api: Literal["chat", "completions"] = "chat"
+    key: str = "DISTILL_API_KEY"
+    in_flight: Positive = 64
 
 
 class Published(Strict, frozen=True, kw_only=True):
-    """A score that somebody else measured."""
+    """A score that somebody else measured, in percent, on a benchmark card's problems."""
 
     benchmark: str
     value: float
@@ -73,19 +80,24 @@ class Published(Strict, frozen=True, kw_only=True):
 
 
 class Teacher(Strict, frozen=True, kw_only=True):
-    """A model that writes traces (``teachers/NAME.yaml``)."""
+    """A model that writes traces (``teachers/NAME.yaml``). ``model`` is null where only the owner of an
+    endpoint can say it; ``template_args`` go to the chat template (``reasoning_effort: high``)."""
 
     name: Name
-    model: str
+    model: str | None
     revision: str | None = None
     licence: str | None = None
     licence_asks: str | None = None
-    parameters: int | None = None
+    access: str | None = None
+    parameters: Positive | None = None
+    active_parameters: Positive | None = None
     marks: Marks = Marks()
+    template_args: dict[str, str | bool | int] = {}
     context: Positive | None = None
     max_tokens: Positive = 32768
     sampling: CardSampling = CardSampling()
     serve: Serve = Serve()
+    endpoint: Endpoint | None = None
     price_per_million_tokens: float | None = None
     published: list[Published] = []
     made: str | None = None
@@ -95,7 +107,7 @@ class Teacher(Strict, frozen=True, kw_only=True):
 class RandomStart(Strict, frozen=True, kw_only=True):
     """A student without weights: an architecture at random start, with a tokenizer to copy."""
 
-    architecture: Literal["qwen2", "llama"]
+    architecture: Literal["qwen2", "qwen3", "llama"]
     tokenizer: str
     hidden_size: int
     intermediate_size: int
@@ -108,7 +120,8 @@ class RandomStart(Strict, frozen=True, kw_only=True):
 
 
 class Student(Strict, frozen=True, kw_only=True):
-    """A model that is fine-tuned (``students/NAME.yaml``). ``model`` is null for a random start."""
+    """A model that is fine-tuned (``students/NAME.yaml``). ``model`` is null for a random start;
+    ``published`` is what others' students from this start reached."""
 
     name: Name
     model: str | None = None
@@ -116,33 +129,68 @@ class Student(Strict, frozen=True, kw_only=True):
     revision: str | None = None
     licence: str | None = None
     licence_asks: str | None = None
-    parameters: int | None = None
+    access: str | None = None
+    parameters: Positive | None = None
     marks: Marks = Marks()
-    context: int = 32768
-    rope_theta: float | None = None
+    context: Positive = 32768
+    rope_theta: Above0 | None = None
+    serve: Serve = Serve()
     learning_rate: Above0
     epochs: Above0 = 3.0
+    published: list[Published] = []
     source: str | None = None
     why: dict[str, str] = {}
 
 
-class ProblemSource(Strict, frozen=True, kw_only=True):
-    """Where problems come from: one of ``world``, ``file``, ``dataset``, and how its columns map."""
+class RowMap(Strict, frozen=True, kw_only=True):
+    """Where rows are and how they become problems: what a problem card and a recipe's entry share.
 
-    world: Literal["train", "test", "longer"] | None = None
-    file: str | None = None
+    ``columns`` gives a column of ours the set's name for it (``a.b`` reaches into nested ones; of a list
+    of names, `choices` makes a list and everything else one text of lines). Only rows that have the values
+    of ``where`` and none of ``where_not`` are chosen. A null drops what a card says there.
+    ``answer_in: index`` counts from 0; ``first``: the first choice is the right one, and a hash decides the
+    order in which they are asked.
+    """
+
     dataset: str | None = None
+    gym: str | None = None
     subset: str | None = None
-    split: str = "train"
+    split: str | None = None
     revision: str | None = None
-    columns: dict[str, str] = {}
+    columns: dict[str, str | list[str] | None] = {}
+    answer_in: Literal["whole", "boxed", "index", "first"] | None = None
     answer_after: str | None = None
+    no_answer: list[str] | None = None
+    where: dict[str, Value | list[Value] | None] = {}
+    where_not: dict[str, Value | list[Value] | None] = {}
+    tests: TestsAs | None = None
     kind: Kind | None = None
-    source: str | None = None
     licence: str | None = None
     language: str | None = None
+
+
+class ProblemSource(RowMap, frozen=True, kw_only=True):
+    """Where problems come from: one of ``world``, ``file``, ``dataset``, ``card``, ``gym``, and how their
+    columns map. `resolve` puts a card's mapping underneath what is set here."""
+
+    card: str | None = None
+    world: Literal["train", "test", "longer"] | None = None
+    file: str | None = None
+    gym_config: dict[str, object] = {}
+    source: str | None = None
     count: Positive | None = None
     seed: Natural = 0
+
+
+class ProblemCard(RowMap, frozen=True, kw_only=True):
+    """A public problem set and how its rows are read (``sources/NAME.yaml``). ``rows``: how many each split
+    has; ``source``: where these facts stand."""
+
+    name: Name
+    rows: dict[str, Positive] | None = None
+    access: str | None = None
+    source: str
+    why: dict[str, str] = {}
 
 
 class Benchmark(Strict, frozen=True, kw_only=True):
@@ -155,15 +203,25 @@ class Benchmark(Strict, frozen=True, kw_only=True):
     temperature: NotNegative = 0.6
     top_p: Share = 0.95
     max_tokens: Positive = 32768
-    metric: Literal["pass@1"] = "pass@1"
     licence: str | None = None
+    access: str | None = None
     source: str | None = None
-    published: list[Published] = []
     why: dict[str, str] = {}
 
 
-Card = Teacher | Student | Benchmark
-_TYPES: dict[Shelf, type[Any]] = {"teachers": Teacher, "students": Student, "eval": Benchmark}
+Card = Teacher | Student | Benchmark | ProblemCard
+_TYPES: dict[Shelf, type[Any]] = {
+    "teachers": Teacher,
+    "students": Student,
+    "eval": Benchmark,
+    "sources": ProblemCard,
+}
+_CALLED = {
+    "teachers": "teacher",
+    "students": "student",
+    "eval": "benchmark",
+    "sources": "problem card",
+}
 ROLE_SHELF: dict[Role, Shelf] = {"teacher": "teachers", "student": "students", "base": "students"}
 
 
@@ -197,9 +255,7 @@ def find(name: str, folder: str) -> Path:
         return path
     path = shipped(folder) / f"{name}.yaml"
     if not path.is_file():
-        what = {"teachers": "teacher", "students": "student", "eval": "benchmark"}.get(
-            folder, "recipe"
-        )
+        what = _CALLED.get(folder, "recipe")
         raise DistillError(f"unknown {what} '{name}'{did_you_mean(name, names(folder))}")
     return path
 
@@ -218,7 +274,47 @@ def load_student(name: str) -> Student:
 
 
 def load_benchmark(name: str) -> Benchmark:
-    return load_yaml(find(name, "eval"), Benchmark)
+    path = find(name, "eval")
+    card = load_yaml(path, Benchmark)
+    try:
+        resolve(card.problems)
+    except DistillError as error:
+        raise DistillError(f"{path}: key 'problems': {error}") from None
+    return card
+
+
+def load_problem_card(name: str) -> ProblemCard:
+    return load_yaml(find(name, "sources"), ProblemCard)
+
+
+def resolve(source: ProblemSource) -> ProblemSource:
+    """A source with its card's mapping underneath: what the source sets wins (`columns` and the conditions
+    key by key). Where it names a file, a data set or a gym task of its own, nothing of where the card's rows
+    lie holds any more. Raises `DistillError` unless there is exactly one way to get rows."""
+    ways = [way for way in (source.world, source.file, source.dataset, source.gym) if way]
+    if len(ways) + (source.card is not None and not ways) != 1 or (source.card and source.world):
+        raise DistillError(
+            "a source of problems needs exactly one of 'world', 'file', 'dataset', 'gym' and 'card' "
+            "('card' also goes with 'file', 'dataset' or 'gym')"
+        )
+    if source.card is None and source.gym is None:
+        return source
+    card = load_problem_card(source.card or "reasoning-gym")
+    merged: dict[str, Any] = {"source": source.source or card.name}
+    for field in RowMap.__struct_fields__:
+        ours, theirs = getattr(source, field), getattr(card, field)
+        merged[field] = (
+            {**theirs, **ours} if isinstance(ours, dict) else theirs if ours is None else ours
+        )
+    places = ["dataset", "gym", "subset", "revision", "split"] if ways else []
+    answers = ["answer_in", "answer_after"] if source.answer_in or source.answer_after else []
+    merged |= {field: getattr(source, field) for field in places + answers}
+    if not source.file and not merged["dataset"] and not merged["gym"]:
+        raise DistillError(
+            f"problem card '{card.name}' says how rows are read, not where they are: add 'file:'"
+            " (or 'gym:', the name of a task, for reasoning-gym)"
+        )
+    return msgspec.structs.replace(source, **merged)
 
 
 def all_cards() -> Iterator[tuple[Shelf, Found]]:
@@ -229,150 +325,41 @@ def all_cards() -> Iterator[tuple[Shelf, Found]]:
             yield shelf, Found(load_yaml(path, _TYPES[shelf]), path)
 
 
-def find_card(name: str) -> Card:
-    """A card as ``SHELF/NAME``, a bare name that only one shelf has, or a path ``SHELF/FILE.yaml``."""
-    shelf, _, short = name.rpartition("/")
-    shelves: list[Shelf] = [s for s in SHELVES if s == shelf.rsplit("/", 1)[-1]] or list(SHELVES)
+def find_card(name: str) -> Found:
+    """A card as ``SHELF/NAME``, a bare name that only one shelf has, or the path of a file."""
     if is_path(name) and Path(name).is_file():
-        card: Card = load_yaml(Path(name), _TYPES[shelves[0]])
-        return card
-    for candidate in shelves:
+        return Found(load_yaml(Path(name), _TYPES[_shelf_of(Path(name))]), Path(name))
+    shelf, _, short = name.rpartition("/")
+    for candidate in [s for s in SHELVES if s == shelf] or SHELVES:
         if short in names(candidate):
-            card = load_yaml(find(short, candidate), _TYPES[candidate])
-            return card
+            path = find(short, candidate)
+            return Found(load_yaml(path, _TYPES[candidate]), path)
     known = [f"{s}/{n}" for s in SHELVES for n in names(s)]
     raise DistillError(f"no card '{name}'{did_you_mean(name, known)}")
+
+
+def _shelf_of(path: Path) -> Shelf:
+    """Which kind of card a file is: by its folder, else by what only one kind has."""
+    for shelf in SHELVES:
+        if path.resolve().parent.name == shelf:
+            return shelf
+    keys = load_yaml(path, dict[str, Any])
+    marks: dict[str, Shelf] = {
+        "problems": "eval",
+        "learning_rate": "students",
+        "dataset": "sources",
+        "gym": "sources",
+    }
+    return next((shelf for key, shelf in marks.items() if key in keys), "teachers")
+
+
+def model_of(name: str) -> str | None:
+    """A teacher's model as transformers takes it (`local_model`); None where its card names none."""
+    model = load_teacher(name).model
+    return None if model is None else local_model(name, "teachers", model)
 
 
 def local_model(name: str, shelf: Shelf, model: str) -> str:
     """A card's ``model`` as transformers takes it: a hub id, or a path when it starts with ``./``
     (relative to the card)."""
     return str((find(name, shelf).parent / model).resolve()) if model.startswith(".") else model
-
-
-# ── reading YAML ─────────────────────────────────────────────────────────────────────────────────
-
-
-def load_yaml(path: Path, type_: type[T]) -> T:
-    """Read one YAML file into a record; every mistake in it is one sentence with file, line and key."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-        _refuse_tricks(YAML(typ="rt", pure=True).parse(text), path)
-        tree = YAML(typ="rt", pure=True).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        line = mark.line + 1 if mark else 1
-        problem = str(error.problem).split("\n")[0]
-        raise DistillError(f"{path}:{line}: {problem}") from None
-    except (YAMLError, ValueError) as error:  # ValueError: not UTF-8, or a number of 4,300 digits
-        raise DistillError(f"{path}: not YAML: {str(error).splitlines()[0]}") from None
-    except OSError as error:
-        raise DistillError(f"{path}: {error.strerror}") from None
-    try:
-        return msgspec.convert(_plain(tree, path), type_)
-    except msgspec.ValidationError as error:
-        raise DistillError(_explain(path, tree, str(error), type_)) from None
-
-
-def dump_yaml(value: object) -> str:
-    """A record as YAML, defaults included: what was resolved is what is written."""
-    from ruamel.yaml import YAML
-
-    out = io.StringIO()
-    yaml = YAML()
-    yaml.default_flow_style = False
-    yaml.width = 10_000
-    yaml.dump(msgspec.to_builtins(value), out)
-    return out.getvalue()
-
-
-def _refuse_tricks(events: Iterable[Any], path: Path) -> None:
-    """Tags (``!!python/...``), aliases (``*base``) and towers of brackets have no place here."""
-    depth = 0
-    for event in events:
-        depth += type(event).__name__.endswith("StartEvent")
-        depth -= type(event).__name__.endswith("EndEvent")
-        if depth > _MAX_DEPTH:
-            raise DistillError(f"{path}:{event.start_mark.line + 1}: nested too deeply")
-        if getattr(event, "tag", None) is not None:
-            what = f"the tag '{event.tag}'"
-        elif type(event).__name__ == "AliasEvent":
-            what = f"the alias '*{event.anchor}'"
-        else:
-            continue
-        raise DistillError(
-            f"{path}:{event.start_mark.line + 1}: {what} is not allowed here; use plain YAML"
-        )
-
-
-def _plain(node: object, path: Path) -> object:
-    """ruamel's line-keeping nodes as plain values; dates and the like are refused."""
-    if isinstance(node, dict):
-        return {str(key): _plain(value, path) for key, value in node.items()}
-    if isinstance(node, list):
-        return [_plain(value, path) for value in node]
-    if isinstance(node, float) and not math.isfinite(node):
-        raise DistillError(f"{path}: {node} is not a number that can be used here")
-    for plain in (bool, int, float, str):
-        if isinstance(node, plain):
-            return plain(node)
-    if node is None:
-        return None
-    raise DistillError(
-        f"{path}: a value of type {type(node).__name__} is not allowed here; use plain YAML"
-    )
-
-
-def _explain(path: Path, tree: Any, message: str, type_: type) -> str:
-    """msgspec's ``Object contains unknown field `x` - at `$.a[0]``` as ``file:line: unknown key 'x'``."""
-    what, _, where = message.partition(" - at ")
-    steps: list[str | int] = [
-        int(index) if index else name
-        for name, index in re.findall(r"\.([\w@-]+)|\[(\d+)\]", where.strip("`"))
-    ]
-    unknown = re.search(r"unknown field `(.+?)`", what)
-    key = unknown.group(1) if unknown else None
-    line = _line(tree, [*steps, key] if key else steps)
-    if key:
-        return f"{path}:{line}: unknown key '{key}'{did_you_mean(key, _fields(type_, steps))}"
-    named = next((step for step in reversed(steps) if isinstance(step, str)), None)
-    missing = re.search(r"missing required field `(.+?)`", what)
-    if missing:
-        inside = f" in '{named}'" if named else ""
-        return f"{path}:{line}: key '{missing.group(1)}' is missing{inside}"
-    reason = what[0].lower() + what[1:]
-    if "matching regex" in reason:
-        reason = "only letters, digits, '.', '_' and '-' can stand here, a letter or digit first"
-    return f"{path}:{line}: key '{named}': {reason}" if named else f"{path}:{line}: {reason}"
-
-
-def _line(tree: Any, steps: list[str | int]) -> int:
-    """The 1-based line of the node that a path of keys and indices leads to."""
-    line = 0
-    for step in steps:
-        try:
-            line = tree.lc.item(step)[0] if isinstance(step, int) else tree.lc.key(step)[0]
-            tree = tree[step]
-        except (AttributeError, KeyError, IndexError, TypeError):
-            break
-    return int(line) + 1
-
-
-def _fields(type_: Any, steps: list[str | int]) -> list[str]:
-    """The known keys at a path inside a record type, for suggestions."""
-    for step in steps:
-        if isinstance(step, str) and isinstance(type_, type) and issubclass(type_, msgspec.Struct):
-            found = {f.encode_name: f.type for f in msgspec.structs.fields(type_)}
-            type_ = found.get(step)
-        options = [type_, *get_args(type_)]
-        nested = [o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)]
-        if isinstance(step, str) and not nested:
-            options = [inner for option in options for inner in get_args(option)] + options
-            nested = [o for o in options if isinstance(o, type) and issubclass(o, msgspec.Struct)]
-        type_ = nested[0] if nested else type_
-    if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
-        return [f.encode_name for f in msgspec.structs.fields(type_)]
-    return []

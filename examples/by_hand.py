@@ -12,14 +12,15 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from distill import jsonl
-from distill.cards import ProblemSource, load_teacher, local_model
+from distill.cards import ProblemSource, load_teacher, model_of
 from distill.engine.choose import open_engine
+from distill.engine.protocol import Served
 from distill.evaluate.statistics import pass_at_1
 from distill.generate.produce import produce
 from distill.problems import load_problems, render_prompt
 from distill.recipe import Evaluate, Filter, Recipe, Train
 from distill.run import Run
-from distill.series import Asker, weights_revision
+from distill.series import Asker, template_hash, weights_revision
 from distill.traces import join_reasoning, read_judged
 from distill.train.loop import train
 from distill.types import Example, Message, Problem, Rejected, Sampling
@@ -31,11 +32,11 @@ def ask(folder: Path, model: str, name: str, problems: Sequence[Problem], sample
     """Let one model answer problems; its traces and verdicts land below ``folder``."""
 
     async def go() -> None:
-        engine = open_engine("local", model)
+        engine = open_engine("local", Served(name, model))
         asker = Asker(
             model=name,
             revision=weights_revision(model),
-            template=engine.template,
+            template=template_hash(model),
             instruction=INSTRUCTION,
             sampling=Sampling(temperature=1.0, max_tokens=200),
         )
@@ -59,7 +60,8 @@ def main(count: int = 6000, epochs: float = 5) -> float:
 
     # 2. Traces and verdicts: killed here and started again, it would go on where it stopped.
     card = load_teacher("tiny")
-    teacher = local_model("tiny", "teachers", card.model)
+    teacher = model_of("tiny")
+    assert teacher
     ask(folder, teacher, card.name, problems, samples=2)
 
     # 3. What is learned: every correct trace once.

@@ -24,7 +24,7 @@ import torch
 from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers, trainers
 from transformers import Qwen2Config, Qwen2ForCausalLM, Qwen2Tokenizer
 
-from distill.cards import CardSampling, Published, Teacher, dump_yaml
+from distill.cards import CardSampling, Published, Teacher
 from distill.engine.local import LocalEngine
 from distill.engine.protocol import Request
 from distill.generate.produce import to_trace
@@ -33,6 +33,7 @@ from distill.traces import STANDARD_MARKS, join_reasoning
 from distill.types import Identity, Sampling
 from distill.verify.check import check
 from distill.world import INSTRUCTION, Solved, solved_problems
+from distill.yamlfile import dump_yaml
 
 ROOT = Path(__file__).parent.parent
 SPECIAL = ["<|endoftext|>", "<|im_start|>", "<|im_end|>"]

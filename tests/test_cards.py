@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from distill import cards
-from distill.cards import SHELVES, Benchmark, Student, Teacher
+from distill.cards import SHELVES, Benchmark, ProblemCard, Student, Teacher
 from distill.errors import DistillError
+from distill.yamlfile import dump_yaml
 
 GOOD = """\
 name: mine
@@ -50,7 +51,7 @@ def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
         # unknown keys, at the top and inside
         (GOOD + "licens: MIT\n", "mine.yaml:11: unknown key 'licens'; did you mean 'licence'?"),
         (GOOD + "  head: 4\n", "mine.yaml:11: unknown key 'head'; did you mean 'heads'?"),
-        (GOOD + "zzz: 1\n", "mine.yaml:11: unknown key 'zzz'; known: context, epochs, "),
+        (GOOD + "zzz: 1\n", "mine.yaml:11: unknown key 'zzz'; known: access, context, epochs, "),
         (GOOD + "marks: {clos: <t>}\n", "mine.yaml:11: unknown key 'clos'; did you mean 'close'?"),
         (GOOD + "1: x\n", "unknown key '1'"),
         # missing keys
@@ -151,14 +152,50 @@ def test_every_shipped_card_loads_and_is_called_as_its_file(shelf: cards.Shelf) 
     found = [entry for where, entry in cards.all_cards() if where == shelf]
     assert found
     for card, path in found:
-        assert isinstance(card, Teacher | Student | Benchmark)
+        assert isinstance(card, Teacher | Student | Benchmark | ProblemCard)
         assert card.name == path.stem
-        for key in card.why:
-            assert getattr(card, key) is None, f"{path}: 'why' explains '{key}', which is not null"
 
 
 def test_what_was_written_reads_back_the_same(tmp_path: Path) -> None:
     card = student(GOOD + 'licence_asks: "keep: the name, \u2028 and # this"\n', tmp_path)
     path = tmp_path / "again.yaml"
-    path.write_text(cards.dump_yaml(card), encoding="utf-8")
+    path.write_text(dump_yaml(card), encoding="utf-8")
     assert cards.load_student(str(path)) == card
+
+
+# ── finding one ──────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize(
+    "text,type_",
+    [
+        (GOOD, Student),
+        ("name: mine\nmodel: a/b\n", Teacher),
+        ("name: mine\nproblems: {world: test}\n", Benchmark),
+        ("name: mine\ndataset: a/b\nsource: s\n", ProblemCard),
+    ],
+)
+def test_a_card_of_ones_own_is_recognised_by_what_only_its_kind_has(
+    text: str, type_: type, tmp_path: Path
+) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text(text)
+    found = cards.find_card(str(path))
+    assert isinstance(found.card, type_) and found.path == path
+
+
+def test_the_folder_decides_which_kind_a_card_is_before_its_keys_do(tmp_path: Path) -> None:
+    path = tmp_path / "teachers" / "mine.yaml"
+    path.parent.mkdir()
+    path.write_text("name: mine\nmodel: a/b\nlearning_rate: 1e-5\n")
+    with pytest.raises(DistillError, match="unknown key 'learning_rate'"):
+        cards.find_card(str(path))
+
+
+@pytest.mark.parametrize(
+    "name,shelf",
+    [("qwq-32b", "teachers"), ("students/tiny-qwen", "students"), ("eval/tiny", "eval")],
+)
+def test_a_shipped_card_is_found_by_name(name: str, shelf: str) -> None:
+    found = cards.find_card(name)
+    assert found.path.parent.name == shelf and found.card.name == name.split("/")[-1]

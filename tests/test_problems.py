@@ -7,7 +7,7 @@ import pytest
 
 from distill.cards import ProblemSource
 from distill.errors import DistillError
-from distill.problems import load_problems, render_prompt
+from distill.problems import Counted, load_problems, render_prompt
 from distill.types import Message, Problem, Rejected
 
 
@@ -40,6 +40,8 @@ BAD_ROWS = [
     ([1, 2], ""),
     ({"prompt": "p", "answer": [None, " "]}, "no answer"),
     ({"prompt": "p", "answer": "A", "choices": [str(n) for n in range(27)]}, "only 26 letters"),
+    ({"prompt": "p", "kind": "code"}, "needs 'tests'"),
+    ({"prompt": "p", "kind": "gym"}, "needs 'gym'"),
     ({"prompt": [{"role": "assistant", "content": "hi"}], "answer": "1"}, "not the user's"),
 ]
 
@@ -81,6 +83,40 @@ def test_a_column_that_is_not_there_is_named_with_those_that_are(tmp_path: Path)
     source = write(tmp_path / "x.jsonl", {"q": "sum?", "a": "4"})
     _, bad = load(ProblemSource(file=source.file, columns={"prompt": "question"}))
     assert "no column 'question'" in bad[0].reason and "a, q" in bad[0].reason
+
+
+def test_each_row_of_a_source_is_in_exactly_one_figure(tmp_path: Path) -> None:
+    row = {"prompt": "p", "answer": "1", "id": 1, "level": 1}
+    rows = [row, row, {**row, "prompt": "q"}, {**row, "level": 2}, "bad", {**row, "id": 2}]
+    file = write(tmp_path / "x.jsonl", *rows).file
+    counts: list[Counted] = []
+    source = ProblemSource(file=file, where={"level": 1})
+    problems = list(load_problems([source], lambda bad: None, counts.append))
+    [counted] = counts
+    assert len(problems) == 2
+    assert str(counted) == (
+        "x: 6 rows → 2 problems, 1 not chosen (level 1), 2 rejected, 1 repeated"
+    )
+
+
+def test_a_row_that_is_not_chosen_is_not_rejected(tmp_path: Path) -> None:
+    """Proofs are no defect of a set of problems: a benchmark may leave them out and still be whole."""
+    source = write(tmp_path / "x.jsonl", {"prompt": "p", "answer": "1", "type": "proof"})
+    problems, bad = load(ProblemSource(file=source.file, where_not={"type": "proof"}))
+    assert not problems and not bad
+
+
+def test_the_right_choice_does_not_stay_first_and_its_letter_is_the_answer(tmp_path: Path) -> None:
+    rows = [{"q": f"Question {n}?", "right": "r", "w1": "1", "w2": "2"} for n in range(60)]
+    source = write(tmp_path / "x.jsonl", *rows)
+    how = {"prompt": "q", "choices": ["right", "w1", "w2"]}
+    problems, bad = load(ProblemSource(file=source.file, columns=how, answer_in="first"))
+    assert not bad
+    for problem in problems:
+        assert problem.choices and sorted(problem.choices) == ["1", "2", "r"]
+        assert problem.choices["ABC".index(str(problem.answer))] == "r"
+    letters = [problem.answer for problem in problems]
+    assert min(letters.count(letter) for letter in "ABC") > 8
 
 
 def test_count_limits_usable_rows(tmp_path: Path) -> None:

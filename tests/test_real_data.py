@@ -9,10 +9,11 @@ import msgspec
 import pytest
 
 from distill import jsonl
-from distill.cards import ProblemSource, dump_yaml
+from distill.cards import ProblemSource
 from distill.recipe import Evaluate, Filter, Generate, Recipe
 from distill.run import open_existing
 from distill.traces import read_judged
+from distill.yamlfile import dump_yaml
 
 
 def distill(*arguments: str) -> str:

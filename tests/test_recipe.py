@@ -9,6 +9,7 @@ from distill import cards
 from distill.errors import DistillError
 from distill.recipe import Recipe, load_recipe
 from distill.run import first_difference
+from distill.yamlfile import dump_yaml
 
 MINIMAL = "problems:\n  - world: train\n"
 
@@ -29,7 +30,7 @@ def test_everything_but_the_problems_has_a_default(tmp_path: Path) -> None:
 
 def test_the_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
     found = recipe(MINIMAL + "train: {learning_rate: 1e-3}\neval: {benchmarks: [tiny]}\n", tmp_path)
-    assert recipe(cards.dump_yaml(found), tmp_path) == found
+    assert recipe(dump_yaml(found), tmp_path) == found
 
 
 @pytest.mark.parametrize("name", cards.names("examples"))
@@ -47,8 +48,14 @@ def test_every_shipped_recipe_loads_and_names_cards_that_exist(name: str) -> Non
     [
         ("teacher: tiny\n", "r.yaml:1: key 'problems' is missing"),
         ("problems: []\n", "r.yaml:1: key 'problems': expected `array` of length >= 1"),
-        ("problems:\n  - {}\n", "problems[0] needs exactly one of 'world', 'file' and 'dataset'"),
-        ("problems:\n  - {world: train, file: x}\n", "problems[0] needs exactly one of"),
+        ("problems:\n  - {}\n", "problems[0]: a source of problems needs exactly one of 'world',"),
+        (
+            "problems:\n  - {world: train, file: x}\n",
+            "problems[0]: a source of problems needs exactly one of",
+        ),
+        ("problems:\n  - {card: gsm9k}\n", "unknown problem card 'gsm9k'; did you mean 'gsm8k'?"),
+        ("problems:\n  - {card: gsm8k, world: train}\n", "problems[0]: a source of problems needs"),
+        ("problems:\n  - {card: reasoning-gym}\n", "says how rows are read, not where they are"),
         ("problems:\n  - {wrld: train}\n", "r.yaml:2: unknown key 'wrld'; did you mean 'world'?"),
         (MINIMAL + "generate:\n  samples: 0\n", "r.yaml:4: key 'samples': expected `int` >= 1"),
         (MINIMAL + "generate:\n  top_p: 1.5\n", "r.yaml:4: key 'top_p': expected `float` <= 1.0"),

@@ -22,6 +22,7 @@ from distill.problems import load_problems
 from distill.recipe import Evaluate
 from distill.run import Run
 from distill.types import Problem, Rejected, Sampling
+from distill.verify.check import require_checkers
 
 
 class Benchmark(NamedTuple):
@@ -46,6 +47,12 @@ def load(name: str, recipe: Evaluate) -> Benchmark:
     """A benchmark by card name or path. Raises `DistillError` for a row that cannot be used: a
     score over the rows that happened to read would not be this benchmark's."""
     card = cards.load_benchmark(name)
+    kind = cards.resolve(card.problems).kind
+    if kind is not None:  # said before anything is fetched
+        try:
+            require_checkers([kind])
+        except DistillError as error:
+            raise DistillError(f"benchmark '{name}': {error}") from None
     problems = list(load_problems([card.problems], _refuse))
     if not problems:
         raise DistillError(f"benchmark '{name}' holds no problems")

@@ -10,8 +10,8 @@ asked again and a retrained one is measured anew (its old traces are set aside, 
 """
 
 import asyncio
-import hashlib
 import itertools
+import sys
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
@@ -20,8 +20,8 @@ from typing import NamedTuple
 import msgspec
 
 from distill import cards, jsonl
-from distill.engine.choose import open_engine
-from distill.engine.protocol import Engine
+from distill.engine.choose import open_engine, teacher
+from distill.engine.protocol import Engine, Served
 from distill.errors import DistillError, Missing
 from distill.evaluate import benchmarks as benchmark_cards
 from distill.evaluate.benchmarks import Benchmark, overlap_count
@@ -38,10 +38,11 @@ from distill.generate.produce import Tally, produce
 from distill.progress import Progress
 from distill.recipe import Recipe
 from distill.run import Run, versions
-from distill.series import Asker, weights_revision
+from distill.series import Asker, template_hash, weights_revision
 from distill.traces import STANDARD_MARKS, read_judged
 from distill.types import Failed, Kind, Problem, Role, Score, Status
 from distill.verify.check import require_checkers
+from distill.verify.judge import Judge, open_judge
 from distill.verify.pool import CheckPool
 
 ASKED = "problems.sha256"  # of the benchmark's problems, beside the traces that answer them
@@ -51,12 +52,14 @@ class Subject(NamedTuple):
     """A model to be measured: the name that people know it by, and where its weights are."""
 
     role: Role
-    name: str
-    path: str
+    served: Served
     revision: str | None
     template: str
-    marks: cards.Marks
     instruction: dict[Kind, str]
+
+    @property
+    def name(self) -> str:
+        return self.served.name
 
 
 # ── who ──────────────────────────────────────────────────────────────────────────────────────────
@@ -90,17 +93,16 @@ def subjects(run: Run, students: Sequence[str]) -> Iterator[Subject]:
     shown = recipe.instruction if recipe.show_instruction else {}
     for name in students:
         given = card_of(recipe, name)
-        marks = cards.load_student(given).marks if given else STANDARD_MARKS
+        card = cards.load_student(given) if given else None
+        marks, serve = (card.marks, card.serve) if card else (STANDARD_MARKS, cards.Serve())
         if recipe.evaluate.base:
             path, revision = _base(run, name, given)
-            yield _subject("base", name, path, revision, marks, shown)
-        yield _subject("student", name, str(run.student(name)), None, marks, shown)
+            start = Served(name=name, model=path, revision=revision, marks=marks, serve=serve)
+            yield _subject("base", start, shown)
+        trained = Served(name=name, model=str(run.student(name)), marks=marks, serve=serve)
+        yield _subject("student", trained, shown)
     if recipe.evaluate.teacher:
-        teacher = cards.load_teacher(recipe.teacher)
-        path = cards.local_model(recipe.teacher, "teachers", teacher.model)
-        yield _subject(
-            "teacher", teacher.name, path, teacher.revision, teacher.marks, recipe.instruction
-        )
+        yield _subject("teacher", teacher(recipe.teacher), recipe.instruction)
 
 
 def _base(run: Run, name: str, given: str | None) -> tuple[str, str | None]:
@@ -117,30 +119,10 @@ def _base(run: Run, name: str, given: str | None) -> tuple[str, str | None]:
     return cards.local_model(given, "students", card.model), card.revision
 
 
-def _subject(
-    role: Role, name: str, path: str, revision: str | None, marks: cards.Marks,
-    instruction: dict[Kind, str],
-) -> Subject:  # fmt: skip
-    return Subject(
-        role=role,
-        name=name,
-        path=path,
-        revision=weights_revision(path) or revision,
-        template=template_hash(Path(path)),
-        marks=marks,
-        instruction=instruction,
-    )
-
-
-def template_hash(folder: Path) -> str:
-    """12 hex over the files of a local model that decide how a prompt becomes tokens; empty for a
-    hub id. Read from the files, so that a finished evaluation loads no model to find that it is."""
-    digest, found = hashlib.sha256(), False
-    for name in ("chat_template.jinja", "tokenizer_config.json", "tokenizer.json"):
-        if (folder / name).is_file():
-            digest.update((folder / name).read_bytes())
-            found = True
-    return digest.hexdigest()[:12] if found else ""
+def _subject(role: Role, served: Served, instruction: dict[Kind, str]) -> Subject:
+    model = served.model or ""
+    revision = weights_revision(model) or served.revision
+    return Subject(role, served, revision, template_hash(model), instruction)
 
 
 # ── what it did ──────────────────────────────────────────────────────────────────────────────────
@@ -180,7 +162,7 @@ def set_aside(folder: Path, series: str, sha256: str) -> None:
         folder.rename(next(path for path in free if not path.exists()))
 
 
-Opener = Callable[[Recipe, Subject], Engine]
+Opener = Callable[[Run, Subject], Engine]
 
 
 class Measured(NamedTuple):
@@ -204,7 +186,7 @@ async def measure(
             plan = (folder, asker.series, benchmark.problems, benchmark.samples)
             outcomes = read_outcomes(*plan)
             if outcomes.missing:
-                engine = engine or opener(run.recipe, subject)
+                engine = engine or opener(run, subject)
                 jsonl.write_bytes(folder / ASKED, benchmark.sha256.encode() + b"\n")
                 await _ask(folder, benchmark, asker, engine, pool, seed, subject)
                 outcomes = read_outcomes(*plan)
@@ -236,15 +218,23 @@ def _asker(subject: Subject, benchmark: Benchmark) -> Asker:
         template=subject.template,
         instruction=subject.instruction if own is None else dict.fromkeys(sorted(kinds), own),
         sampling=benchmark.sampling,
-        marks=subject.marks,
+        template_args=dict(subject.served.template_args),
+        marks=subject.served.marks,
     )
 
 
-def open_subject(recipe: Recipe, subject: Subject) -> Engine:
-    """The engine that answers for a model."""
+def open_subject(run: Run, subject: Subject) -> Engine:
+    """The engine that answers for a model, seeded so that a score can be had again."""
+    recipe = run.recipe
     # An endpoint serves the teacher only; students and their starts are folders on this machine.
     kind = "auto" if recipe.engine == "endpoint" and subject.role != "teacher" else recipe.engine
-    return open_engine(kind, subject.path, batch=recipe.generate.batch)
+    return open_engine(
+        kind, subject.served, batch=recipe.generate.batch, seeded=True, logs=run.servers, say=say
+    )
+
+
+def say(text: str) -> None:
+    print(text, file=sys.stderr, flush=True)
 
 
 async def _ask(
@@ -287,9 +277,11 @@ def evaluate_run(
         raise DistillError("the recipe names no benchmark; list some under 'eval: benchmarks:'")
     chosen = _chosen(run, students)
     asked = [benchmark_cards.load(name, recipe.evaluate) for name in names]
-    require_checkers({problem.kind for benchmark in asked for problem in benchmark.problems})
+    kinds = {problem.kind for benchmark in asked for problem in benchmark.problems}
+    require_checkers(kinds, judge=recipe.judge is not None)
     who = list(subjects(run, chosen))
-    measured = asyncio.run(_measure_all(run, who, asked, opener))
+    judge = open_judge(recipe.judge, kinds, logs=run.servers, say=say)
+    measured = asyncio.run(_measure_all(run, who, asked, opener, judge))
     by_benchmark = [m for b in asked for m in measured if m.score.benchmark == b.name]
     scores = Scores(
         scores=[m.score for m in by_benchmark],
@@ -321,9 +313,10 @@ def _chosen(run: Run, students: Sequence[str] | None) -> list[str]:
 
 
 async def _measure_all(
-    run: Run, who: Sequence[Subject], benchmarks: Sequence[Benchmark], opener: Opener
-) -> list[Measured]:
-    with CheckPool(timeout_s=run.recipe.check_timeout_s) as pool:
+    run: Run, who: Sequence[Subject], benchmarks: Sequence[Benchmark], opener: Opener,
+    judge: Judge | None,
+) -> list[Measured]:  # fmt: skip
+    with CheckPool(timeout_s=run.recipe.check_timeout_s, judge=judge) as pool:
         return [m for subject in who for m in await measure(run, subject, benchmarks, pool, opener)]
 
 

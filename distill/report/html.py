@@ -24,6 +24,7 @@ from distill.report.plots import TrainingRow, loss_plot, score_plot
 from distill.report.table import INTERVALS, Row, notes, percent, result_rows
 from distill.run import Run, flat
 from distill.types import Rejected
+from distill.yamlfile import dump_yaml
 
 # The page may show its own inline style and nothing else: no script, no request, no form.
 POLICY = (
@@ -171,7 +172,7 @@ def gather(run: Run) -> Page:
         provenance=_provenance(run),
         settings=_settings(scores) if scores else [],
         manifest=[Fact(key, str(value)) for key, value in flat(run.read_manifest()).items()],
-        recipe=cards.dump_yaml(run.recipe),
+        recipe=dump_yaml(run.recipe),
     )
 
 
@@ -293,6 +294,12 @@ def _card_facts(role: str, name: str) -> list[Fact]:
     ]
     if card.licence_asks:
         facts.append(Fact("the licence asks", card.licence_asks))
+    if isinstance(card, cards.Teacher) and card.made:
+        facts.append(Fact("made by", card.made))
+    facts += [
+        Fact(f"{score.benchmark}, published", f"{score.value:g}% ({score.source})")
+        for score in card.published
+    ]
     return facts
 
 

@@ -28,11 +28,12 @@ from typing import Any, NamedTuple
 import msgspec
 
 from distill import jsonl
-from distill.cards import ProblemSource, dump_yaml
+from distill.cards import ProblemSource
 from distill.recipe import Evaluate, Generate, Recipe, Train
 from distill.run import Run, open_run
 from distill.types import Example
 from distill.world import INSTRUCTION
+from distill.yamlfile import dump_yaml
 
 T_95 = {1: math.inf, 2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776}  # Student's t by number of seeds
 

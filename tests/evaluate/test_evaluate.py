@@ -75,7 +75,7 @@ class Lab:
     def open(self, dies_after: int | None = None) -> Callable[[Recipe, Subject], Scripted]:
         right = {"base": 0.0, "student": 0.5, "teacher": 1.0}
 
-        def opener(recipe: Recipe, subject: Subject) -> Scripted:
+        def opener(run: Run, subject: Subject) -> Scripted:
             engine = Scripted(right[subject.role], dies_after)
             self.opened[subject.role] = engine
             return engine
@@ -181,7 +181,7 @@ def test_a_student_by_path_starts_from_the_model_beside_its_card(tmp_path: Path)
     card.write_text("name: mine\nmodel: ./base\nlearning_rate: 1e-3\nmarks: {open: <a>}\n")
     recipe = Recipe(problems=[ProblemSource(world="train")], students=[str(card)])
     base, student, _ = subjects(Run(tmp_path, recipe), ["mine"])
-    assert base.path == str(card.parent / "base")
+    assert base.served.model == str(card.parent / "base")
     assert base.marks.open == student.marks.open == "<a>"
 
 

@@ -8,11 +8,12 @@ import msgspec
 import pytest
 
 from distill import jsonl
-from distill.cards import ProblemSource, dump_yaml
+from distill.cards import ProblemSource
 from distill.recipe import Recipe, Train
 from distill.run import Run
 from distill.types import Example, Message
 from distill.world import solved_problems
+from distill.yamlfile import dump_yaml
 
 TEMPLATE = (
     "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}"
@@ -90,16 +91,38 @@ def tokenizer_folder(tmp_path_factory: pytest.TempPathFactory, tokenizer: Any) -
 
 
 def write_student(
-    folder: Path, tokenizer_folder: Path, architecture: str = "qwen2", *, tied: bool = True
+    folder: Path,
+    tokenizer_folder: Path,
+    architecture: str = "qwen2",
+    *,
+    tied: bool = True,
+    width: int = 32,
 ) -> str:
-    """A student card in ``folder`` (and the name to call it by): two layers of 32."""
+    """A student card in ``folder`` (and the name to call it by): two layers, two heads."""
     path = folder / f"small-{architecture}{'' if tied else '-untied'}.yaml"
     path.write_text(
         f"name: {path.stem}\nlearning_rate: 1e-2\ncontext: 512\nlicence: Apache-2.0\n"
-        f"start: {{architecture: {architecture}, tokenizer: {tokenizer_folder}, hidden_size: 32, "
-        f"intermediate_size: 64, layers: 2, heads: 2, kv_heads: 1, tied: {str(tied).lower()}}}\n"
+        f"start: {{architecture: {architecture}, tokenizer: {tokenizer_folder}, "
+        f"hidden_size: {width}, intermediate_size: {2 * width}, layers: 2, heads: 2, kv_heads: 1, "
+        f"tied: {str(tied).lower()}}}\n"
     )
     return str(path)
+
+
+def kept_run(folder: Path, rows: int, **settings: Any) -> Run:
+    """A run whose traces are kept already."""
+    values = {
+        "length": 256,
+        "tokens_per_step": 1024,
+        "rows_per_forward": 2,
+        "epochs": 1.0,
+        **settings,
+    }
+    recipe = Recipe(problems=[ProblemSource(world="train", count=rows)], train=Train(**values))
+    folder.mkdir()
+    jsonl.write_bytes(folder / "recipe.yaml", dump_yaml(recipe).encode())
+    jsonl.write_rows(folder / "kept.jsonl", kept_examples(rows))
+    return Run(folder, recipe)
 
 
 MakeRun = Callable[..., Run]
@@ -107,22 +130,10 @@ MakeRun = Callable[..., Run]
 
 @pytest.fixture
 def make_run(tmp_path: Path) -> MakeRun:
-    """``make_run(rows=80, name="run", **train_settings)``: a run whose traces are kept already."""
+    """``make_run(rows=80, name="run", **train_settings)``: `kept_run` in this test's own folder."""
 
     def make(rows: int = 80, name: str = "run", **settings: Any) -> Run:
-        values = {
-            "length": 256,
-            "tokens_per_step": 1024,
-            "rows_per_forward": 2,
-            "epochs": 1.0,
-            **settings,
-        }
-        recipe = Recipe(problems=[ProblemSource(world="train", count=rows)], train=Train(**values))
-        folder = tmp_path / name
-        folder.mkdir()
-        jsonl.write_bytes(folder / "recipe.yaml", dump_yaml(recipe).encode())
-        jsonl.write_rows(folder / "kept.jsonl", kept_examples(rows))
-        return Run(folder, recipe)
+        return kept_run(tmp_path / name, rows, **settings)
 
     return make
 
