@@ -62,7 +62,8 @@ class Endpoint(Strict, frozen=True, kw_only=True):
     """Where somebody else serves the model: base URLs of the OpenAI protocol (they end in ``/v1``).
 
     ``key`` names the environment variable that holds the key; the key itself stands in no file.
-    ``api: completions`` renders prompts here, by the model's own tokenizer, and sends token ids.
+    ``in_flight`` is of all URLs together. ``api: completions`` renders prompts here, by the model's own
+    tokenizer, and sends token ids.
     """
 
     urls: Annotated[list[str], msgspec.Meta(min_length=1)]

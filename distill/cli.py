@@ -93,6 +93,7 @@ def generate(recipe: str | None, run_folder: Path, engine: str | None, as_json: 
     """
     from distill.generate.generate import generate_run
     from distill.run import open_run
+    from distill.verify.run import graded_line
 
     done = generate_run(open_run(run_folder, recipe, engine=engine), say=say)
     counts = ", ".join(f"{status} {count:,}" for status, count in done.statuses.items())
@@ -100,8 +101,31 @@ def generate(recipe: str | None, run_folder: Path, engine: str | None, as_json: 
     show(
         done,
         as_json,
-        f"{done.traces:,} of {done.planned:,} traces, {done.made_now:,} made now: {counts}{failed}",
+        f"{done.traces:,} of {done.planned:,} traces, {done.made_now:,} made now: {counts}{failed}"
+        f"{graded_line(done.graded)}",
     )
+
+
+@cli.command(name="serve")
+@click.argument("card")
+@click.argument("vllm_args", nargs=-1, type=click.UNPROCESSED, metavar="[-- VLLM ARGS...]")
+@click.option("--host", default="127.0.0.1", show_default=True, metavar="ADDRESS",
+              help="Where to listen; others than this machine can use it on any other address.")  # fmt: skip
+@click.option("--port", type=click.IntRange(1, 65535), default=8000, show_default=True)
+def serve_(card: str, vllm_args: tuple[str, ...], host: str, port: int) -> None:
+    """Serve a model by vLLM until Ctrl-C.
+
+    CARD is a teacher or student (a shipped name or a path), or a model folder.
+
+    \b
+    Examples:
+      distill serve tiny
+      distill serve run/students/tiny-qwen --port 8001
+      distill serve teachers/qwen3-32b -- --max-num-seqs 512
+    """
+    from distill.engine.serve import serve
+
+    serve(card, host=host, port=port, extra_args=vllm_args, say=say, out=print)
 
 
 @cli.command()
@@ -113,10 +137,14 @@ def generate(recipe: str | None, run_folder: Path, engine: str | None, as_json: 
 @click.option(
     "--again", is_flag=True, help="Judge the run's traces anew with this version's checkers."
 )
+@click.option(
+    "--judge", metavar="CARD", help="A teacher's card: the model that grades kind `judge`."
+)
 @json_option
 def verify(
-    files: tuple[Path, ...], run_folder: Path, out: Path, kind: Kind, again: bool, as_json: bool
-) -> None:
+    files: tuple[Path, ...], run_folder: Path, out: Path, kind: Kind, again: bool,
+    judge: str | None, as_json: bool,
+) -> None:  # fmt: skip
     """Judge the traces of FILES, or of the run.
 
     A file is any JSONL with `response` or `text`, and `answer`.
@@ -128,14 +156,17 @@ def verify(
       distill verify --run run --again               all of it, with newer checkers
     """
     from distill.progress import Progress
+    from distill.recipe import Judging
     from distill.run import open_existing
+    from distill.verify.judge import open_judge
     from distill.verify.run import verify_file, verify_run
 
+    grader = open_judge(Judging(teacher=judge), say=say) if judge else None
     with Progress("verify", 0, "traces") as progress:
         if files:
-            judged = verify_file(list(files), out, kind, progress)
+            judged = verify_file(list(files), out, kind, progress, judge=grader)
         else:
-            judged = verify_run(open_existing(run_folder), again, progress)
+            judged = verify_run(open_existing(run_folder), again, progress, judge=grader)
     show(judged, as_json, judged.line())
 
 
@@ -182,14 +213,16 @@ def filter_(
 @recipe_argument
 @run_option
 @click.option("--student", metavar="CARD", help="Train only this one (a shipped card or a path).")
-def train(recipe: str | None, run_folder: Path, student: str | None) -> None:
+@click.option("--processes", type=click.IntRange(min=1), metavar="N",
+              help="Train in N processes.  [default: one per GPU, else one]")  # fmt: skip
+def train(recipe: str | None, run_folder: Path, student: str | None, processes: int | None) -> None:
     """Fine-tune the run's students under DeepSpeed. Run it again to resume.
 
     \b
     Examples:
-      distill train                                        every student of the recipe
-      distill train --student tiny-llama                   one, added to the run
-      torchrun --nproc-per-node 8 -m distill train --run run   eight GPUs
+      distill train                        every student of the recipe, on all GPUs
+      distill train --student tiny-llama   one, added to the run
+      distill train --processes 2          two processes that share each step
     """
     from distill.run import open_run
     from distill.train.loop import train as train_student
@@ -199,7 +232,7 @@ def train(recipe: str | None, run_folder: Path, student: str | None) -> None:
     if not students:
         raise DistillError("the recipe names no students; add 'students:' or give --student CARD")
     for name in students:
-        train_student(run, name)
+        train_student(run, name, processes=processes)
 
 
 @cli.command(name="eval")
@@ -272,47 +305,61 @@ def run_(recipe: str | None, run_folder: Path, engine: str | None) -> None:
 
 
 @cli.command()
-@click.argument("name", required=False)
+@click.argument("names", nargs=-1, metavar="[NAME]...")
+@click.option(
+    "--pin", is_flag=True, help="Fill in revisions from the hub, of NAMEs or of every card."
+)
+@click.option("--out", type=click.Path(path_type=Path), metavar="DIR",
+              help="With --pin: write pinned copies there instead.")  # fmt: skip
 @json_option
-def cards(name: str | None, as_json: bool) -> None:
-    """List the shipped teachers, students and benchmarks, or show one.
+def cards(names: tuple[str, ...], pin: bool, out: Path | None, as_json: bool) -> None:
+    """List the shipped cards, show one, or pin them to revisions.
 
     \b
     Examples:
       distill cards
-      distill cards teachers/tiny
+      distill cards teachers/endpoint > mine.yaml   a working copy of one
+      distill cards --pin students/qwen-7b          its revision, from the hub
     """
-    from distill.cards import all_cards, dump_yaml, find_card
+    from distill.cards import all_cards, find_card
+    from distill.report.shelf import card_text, shelf_text
 
-    if name:
-        card = find_card(name)
-        show(card, as_json, dump_yaml(card).rstrip())
-        return
-    found = [(shelf, card.card) for shelf, card in all_cards()]
-    rows = [(f"{shelf}/{card.name}", size(card), card.licence or "-") for shelf, card in found]
-    widths = [max(len(row[column]) for row in rows) for column in range(3)]
-    lines = [
-        "  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True))
-        for row in rows
-    ]
-    show(
-        [{"shelf": shelf, **msgspec.to_builtins(card)} for shelf, card in found],
-        as_json,
-        "\n".join(lines),
-    )
+    if pin:
+        pin_cards(names, out, as_json)
+    elif names:
+        found = [find_card(name) for name in names]
+        cards = [card for card, _ in found]
+        texts = [card_text(one) for one in found]
+        show(cards[0] if len(cards) == 1 else cards, as_json, "\n---\n".join(texts))
+    else:
+        shelves = list(all_cards())
+        rows = [{"shelf": shelf, **msgspec.to_builtins(one.card)} for shelf, one in shelves]
+        show(rows, as_json, shelf_text(shelves))
+
+
+def pin_cards(names: Sequence[str], out: Path | None, as_json: bool) -> None:
+    """Pin cards one by one; a card that cannot be pinned is one sentence, and the others go on."""
+    from distill.pin import pin, to_pin
+
+    targets = to_pin(names)
+    done = []
+    for one in pin(targets, out):
+        done.append(one)
+        if one.problem:
+            say(one.problem)
+        elif not as_json:
+            print(f"{one.card}: {one.revision} ({one.file})")
+    if as_json:
+        print(msgspec.json.encode([one._asdict() for one in done]).decode())
+    if targets and not any(one.revision for one in done):
+        raise DistillError("no revision could be filled in")
+    if not targets:
+        say("every card that names something on a hub is pinned")
 
 
 def is_file_name(source: str) -> bool:
     """Whether a source names a trace file rather than a recipe."""
     return "." in Path(source).name and not source.endswith((".yaml", ".yml"))
-
-
-def size(card: Any) -> str:
-    """A card's parameters in short: ``1.5B``, ``0.3M``."""
-    count = getattr(card, "parameters", None)
-    if not count:
-        return "-"
-    return f"{count / 1e9:.1f}B" if count >= 1e9 else f"{count / 1e6:.1f}M"
 
 
 def say(text: str) -> None:

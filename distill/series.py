@@ -21,6 +21,7 @@ class Asker(Record, frozen=True, kw_only=True):
     model: str
     revision: str | None = None
     template: str = ""
+    template_args: dict[str, str | bool | int] = {}
     instruction: dict[Kind, str] = {}
     sampling: Sampling = Sampling()
     marks: Marks = Marks()
@@ -32,6 +33,7 @@ class Asker(Record, frozen=True, kw_only=True):
             "model": self.model,
             "revision": self.revision,
             "template": self.template,
+            "template_args": dict(sorted(self.template_args.items())),
             "instruction": dict(sorted(self.instruction.items())),
             "temperature": self.sampling.temperature,
             "top_p": self.sampling.top_p,
@@ -58,3 +60,22 @@ def weights_revision(model: str) -> str | None:
             while block := file.read(1 << 20):
                 digest.update(block)
     return digest.hexdigest()[:16]
+
+
+def identity_of(model: str | None, revision: str | None) -> str | None:
+    """What a series knows a model by: its weights' hash, else its pinned revision, else its id, so that
+    a card that keeps its name and names another model makes another series."""
+    return weights_revision(model or "") or revision or model
+
+
+def template_hash(model: str) -> str:
+    """12 hex over the files of a local model that decide how a prompt becomes tokens; empty for a
+    hub id. Read from the files, so that it is the same whichever engine renders, and so that finished
+    work is found finished without loading a model."""
+    digest, found = hashlib.sha256(), False
+    for name in ("chat_template.jinja", "tokenizer_config.json", "tokenizer.json"):
+        path = Path(model) / name
+        if path.is_file():
+            digest.update(path.read_bytes())
+            found = True
+    return digest.hexdigest()[:12] if found else ""

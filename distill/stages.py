@@ -4,13 +4,11 @@ A stage's memory and its server are gone before the next one starts, and each st
 what is left to do, so the same command after a kill goes on where it stopped.
 """
 
-import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 
-from distill.children import stop_with_us
+from distill.children import stop_with_us, this_python
 from distill.run import Run
 
 Say = Callable[[str], object]
@@ -27,15 +25,12 @@ def commands(run: Run) -> list[list[str]]:
 def run_stages(run: Run, *, engine: str | None = None, say: Say = print) -> int:
     """Run all stages; returns the exit code of the first that fails (0: all done)."""
     todo = commands(run)
-    # -m looks in the working folder first, where a user's own random.py may lie. Only where we did so
-    # ourselves (a bare checkout) must the stages do it, too.
-    safe_path = [] if {"", os.getcwd()} & set(sys.path) else ["-P"]
     for number, arguments in enumerate(todo, start=1):
         if engine and arguments[0] in ("generate", "eval"):
             arguments = [*arguments, "--engine", engine]
         say(f"\n── {number}/{len(todo)}  distill {' '.join(arguments)}")
         run.log(arguments[0], "start")
-        command = [sys.executable, *safe_path, "-m", "distill", *arguments]
+        command = [*this_python(), "-m", "distill", *arguments]
         with subprocess.Popen(command, preexec_fn=stop_with_us()) as stage:
             code = _wait(stage)
         if code < 0:  # by a signal that it could not answer, such as the kernel's when memory ends

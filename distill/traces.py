@@ -128,7 +128,12 @@ def split_reasoning(text: str, marks: Marks) -> Split:
         body = body[len(marks.open) :]
     inside, closed, after = body.partition(marks.close)
     if not closed:
-        return Split(_strip_newline(body), "") if opened else Split(None, text.strip())
+        return tidy(body, "") if opened else Split(None, text.strip())
+    return tidy(inside, after)
+
+
+def tidy(inside: str, after: str) -> Split:
+    """Reasoning and response as `Trace` holds them: without the newlines that join marks and text."""
     return Split(_strip_newline(inside), after.strip())
 
 

@@ -66,10 +66,12 @@ Tests = StdinTests | FunctionTests | CommandTests
 
 
 class Gym(Record, frozen=True, kw_only=True):
-    """A reasoning-gym entry: the task that scores it and the entry as JSON text."""
+    """A reasoning-gym entry: the task that scores it, the entry and the task's settings as JSON text
+    (some scorers read them; null: the defaults)."""
 
     task: str
     entry: str
+    config: str | None = None
 
 
 class Problem(Record, frozen=True, kw_only=True):
@@ -137,6 +139,11 @@ class Verdict(Record, frozen=True, kw_only=True):
     @property
     def identity(self) -> Identity:
         return Identity(self.series, self.problem_id, self.sample)
+
+    @property
+    def graded(self) -> bool:
+        """Whether a model's opinion is all there is, and no rule."""
+        return self.checker.startswith("judge/")
 
 
 class Example(Record, frozen=True, kw_only=True):

@@ -14,7 +14,6 @@ from distill.world import Solved
 
 class ScriptedEngine:
     name = "scripted"
-    template = "scripted"
 
     def __init__(
         self, solved: list[Solved], *, in_flight: int = 64, wrong: float = 0.15, cut: float = 0.05,

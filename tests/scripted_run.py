@@ -19,7 +19,7 @@ from distill.filter.filter import filter_run
 from distill.generate.generate import generate_run
 from distill.recipe import Recipe
 from distill.report.html import write_report
-from distill.run import open_run
+from distill.run import Run, open_run
 from distill.train.loop import train
 from distill.world import Solved, solved_problems
 
@@ -40,7 +40,7 @@ def main(folder: Path, recipe_name: str) -> None:
     run = open_run(folder, recipe_name)
     solved = world_of(run.recipe)
 
-    def opener(recipe: Recipe, subject: Subject) -> Engine:
+    def opener(run: Run, subject: Subject) -> Engine:
         return ScriptedEngine(solved, delay_s=0.05)
 
     for stage in ("generate", "filter", "train", "eval", "report"):

@@ -39,6 +39,7 @@ MISTAKES = [
     (["cards", "teachers/tinny"], "did you mean 'teachers/tiny'?"),
     (["filter", "traces.json"], "traces.json: no such file"),
     (["generate", "--engine", "vlm"], "'vlm' is not one of"),
+    (["train", "--processes", "0"], "0 is not in the range x>=1"),
 ]
 
 
@@ -92,7 +93,7 @@ def test_a_student_too_big_for_this_machine_says_what_it_needs_and_what_fits(
 
 def test_cards_lists_every_shelf_and_shows_one() -> None:
     listed = json.loads(distill("cards", "--json").stdout)
-    assert {row["shelf"] for row in listed} == {"teachers", "students", "eval"}
+    assert {row["shelf"] for row in listed} == {"teachers", "students", "eval", "sources"}
     shown = distill("cards", "teachers/tiny").stdout
     assert "name: tiny" in shown and "make_tiny_teacher" in shown
     assert (
@@ -102,13 +103,14 @@ def test_cards_lists_every_shelf_and_shows_one() -> None:
 
 FLAGS = {
     "generate": ["--engine", "--json", "--run"],
-    "verify": ["--again", "--json", "--kind", "--out", "--run"],
+    "serve": ["--host", "--port"],
+    "verify": ["--again", "--json", "--judge", "--kind", "--out", "--run"],
     "filter": ["--json", "--kind", "--out", "--run"],
-    "train": ["--run", "--student"],
+    "train": ["--processes", "--run", "--student"],
     "eval": ["--engine", "--json", "--run", "--student"],
     "report": ["--run"],
     "run": ["--engine", "--run"],
-    "cards": ["--json"],
+    "cards": ["--json", "--out", "--pin"],
 }
 
 

@@ -40,6 +40,7 @@ FLOORS: dict[str, set[str]] = {
 HEAVY = {
     *("torch", "transformers", "deepspeed", "vllm", "sympy", "ray", "math_verify", "datasets"),
     *("latex2sympy2_extended", "pyarrow", "tokenizers", "safetensors", "pandas"),
+    "reasoning_gym",
 }
 FORBIDDEN_MODULES = {"pickle", "cPickle", "dill", "cloudpickle", "shelve", "marshal", "yaml"}
 FORBIDDEN_CALLS = {"eval", "exec", "compile", "__import__"}

@@ -10,10 +10,13 @@ from typing import NamedTuple
 
 import pytest
 
+from distill import jsonl
 from distill.cards import ProblemSource, load_benchmark, load_problem_card, names, resolve
 from distill.errors import DistillError
+from distill.generate.generate import ensure_problems
 from distill.problems import Counted, load_problems
-from distill.recipe import load_recipe
+from distill.recipe import Recipe, load_recipe
+from distill.run import Run
 from distill.types import FunctionTests, Problem, Rejected, StdinTests
 
 
@@ -235,3 +238,18 @@ def test_a_data_set_is_read_like_a_file_and_only_in_the_columns_that_its_card_ne
     )
     no_answer = ProblemSource(card="openr1-math", dataset=str(tmp_path), columns={"answer": "gold"})
     assert "it has " in load(no_answer).rejected[0].reason
+
+
+def test_a_run_says_and_logs_what_became_of_the_rows_that_are_no_problems(tmp_path: Path) -> None:
+    rows = [NUMINA, NUMINA | {"question_type": "proof"}, NUMINA | {"answer": "notfound"}]
+    file = write(tmp_path / "numina.jsonl", *rows)
+    run = Run(tmp_path, Recipe(problems=[ProblemSource(card="numinamath", file=file)]))
+    said: list[str] = []
+    problems, rejected = ensure_problems(run, said.append)
+    assert (len(problems), rejected) == (1, 1)
+    sentence = "numinamath: 3 rows → 1 problems, 1 not chosen (question_type 1), 1 rejected"
+    assert said == [sentence]
+    [logged] = jsonl.read(tmp_path / "log.jsonl", dict)
+    assert (logged["event"], logged["not_chosen"]) == ("problems", {"question_type": 1})
+    assert ensure_problems(run, said.append) == (problems, 1)
+    assert said == [sentence]

@@ -138,7 +138,7 @@ def test_the_answer_in_a_box_is_the_one_that_the_set_states(real_data: Path) -> 
 
 @pytest.mark.slow
 def test_gold_answers_are_right_and_those_of_the_next_problem_are_not(real_data: Path) -> None:
-    """About 25 s. Where the next problem has the same answer, it is not asked."""
+    """About 45 s. Where the next problem has the same answer, it is not asked."""
     with CheckPool(workers=1, timeout_s=10) as pool:
         for real in MATHS + CHOICES:
             source = ProblemSource(file=str(real_data / real.path), count=400, **real.how)

@@ -33,6 +33,19 @@ def test_the_resolved_recipe_reads_back_the_same(tmp_path: Path) -> None:
     assert recipe(dump_yaml(found), tmp_path) == found
 
 
+def test_problems_by_card_and_by_gym_read_back_the_same(tmp_path: Path) -> None:
+    found = recipe(
+        "problems:\n"
+        "  - {card: openr1-math, count: 10000, where: {question_type: [MCQ, proof]}}\n"
+        "  - {card: gsm8k, file: my/gsm8k.jsonl, columns: {topic: null}}\n"
+        "  - {gym: chain_sum, count: 100, seed: 3, gym_config: {max_terms: 4}}\n",
+        tmp_path,
+    )
+    assert [source.card for source in found.problems] == ["openr1-math", "gsm8k", None]
+    assert found.problems[2].gym_config == {"max_terms": 4}
+    assert recipe(dump_yaml(found), tmp_path) == found
+
+
 @pytest.mark.parametrize("name", cards.names("examples"))
 def test_every_shipped_recipe_loads_and_names_cards_that_exist(name: str) -> None:
     found = load_recipe(name)

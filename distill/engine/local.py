@@ -12,17 +12,17 @@ For small models and laptops. A model that needs a GPU is served by vLLM.
 """
 
 import asyncio
-import hashlib
 import threading
 import time
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-import msgspec
 import numpy as np
 
 from distill.engine.cache import roomy_cache
-from distill.engine.protocol import PromptTooLong, Reply, Request
+from distill.engine.protocol import PromptTooLong, Reply, Request, key_of
+from distill.engine.render import Renderer
 from distill.errors import Missing, missing_extra
 from distill.types import Finish
 
@@ -43,10 +43,13 @@ class LocalEngine:
 
     name = "local"
 
-    def __init__(self, model: str, *, batch: int = 256, dtype: str = "auto") -> None:
-        self._tokenizer, self._model = load_model(model, dtype)
-        template = str(self._tokenizer.chat_template or "")
-        self.template = hashlib.sha256(template.encode()).hexdigest()[:12]
+    def __init__(
+        self, model: str, *, batch: int = 256, dtype: str = "auto", revision: str | None = None,
+        template_args: Mapping[str, str | bool | int] | None = None,
+    ) -> None:  # fmt: skip
+        self._model = load_model(model, dtype, revision)
+        self._renderer = Renderer(model, revision=revision, template_args=template_args)
+        self._tokenizer = self._renderer.tokenizer
         self._batch = batch
         self.in_flight = 4 * batch
         self.context: int = self._model.config.max_position_embeddings
@@ -55,7 +58,7 @@ class LocalEngine:
         self._stop = threading.Event()
 
     async def ask(self, request: Request) -> Reply:
-        prompt = self.encode(request)
+        prompt = self._renderer.ids(request.messages, request.prefix)
         room = self.context - len(prompt)
         if room < 1:
             raise PromptTooLong(
@@ -71,14 +74,6 @@ class LocalEngine:
             self._runner.result()  # raises what ended the runner
             raise asyncio.CancelledError("the engine was closed")
         return waiting.reply.result()
-
-    def encode(self, request: Request) -> list[int]:
-        """The prompt's token ids: the model's own chat template, then the prefix."""
-        messages = [msgspec.to_builtins(message) for message in request.messages]
-        text = self._tokenizer.apply_chat_template(
-            messages, tokenize=False, add_generation_prompt=True
-        )
-        return list(self._tokenizer.encode(text + request.prefix, add_special_tokens=False))
 
     async def close(self) -> None:
         self._stop.set()
@@ -204,12 +199,6 @@ class KeyedSampling:
         return torch.full_like(scores_BV, float("-inf")).scatter_(-1, picked_B1, 0.0)
 
 
-def key_of(request: Request) -> int:
-    """64 bits of sha256 over seed and identity: the start of a request's noise."""
-    text = msgspec.json.encode([request.seed, *request.identity])
-    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")
-
-
 def uniforms(keys: "np.ndarray[Any, np.dtype[np.uint64]]", position: int) -> "np.ndarray[Any, Any]":
     """One number in [0, 1) per key for a token position: splitmix64 (Steele et al. 2014, fig. 15)."""
     with np.errstate(over="ignore"):
@@ -220,12 +209,12 @@ def uniforms(keys: "np.ndarray[Any, np.dtype[np.uint64]]", position: int) -> "np
     return (z >> np.uint64(11)).astype(np.float64) / float(1 << 53)
 
 
-def load_model(model: str, dtype: str) -> tuple[Any, Any]:
-    """Tokenizer and model of a local folder or hub id, in eval mode, on the GPU if there is one."""
+def load_model(model: str, dtype: str, revision: str | None = None) -> Any:
+    """The model of a local folder or hub id, in eval mode, on the GPU if there is one."""
     try:
         import torch
         from safetensors import SafetensorError
-        from transformers import AutoModelForCausalLM, AutoTokenizer
+        from transformers import AutoModelForCausalLM
         from transformers.utils import logging
     except ImportError:
         raise missing_extra("the local engine", "all") from None
@@ -236,9 +225,8 @@ def load_model(model: str, dtype: str) -> tuple[Any, Any]:
     if model.startswith(("/", ".")) and not (Path(model) / "config.json").is_file():
         raise Missing(f"{model}: no model there (no config.json)")
     try:
-        tokenizer = AutoTokenizer.from_pretrained(model)
-        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=wanted)
+        loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=wanted, revision=revision)
     except (OSError, ValueError, SafetensorError) as error:
         first = str(error).strip().splitlines()[0]
         raise Missing(f"model '{model}' cannot be loaded: {first}") from None
-    return tokenizer, loaded.to(device).eval()
+    return loaded.to(device).eval()

@@ -7,10 +7,32 @@ Asynchronous both ways: many requests are open at once, and replies come when th
 batches, balances and queues as it likes; what it must not do is give up a request silently.
 """
 
+import hashlib
+from collections.abc import Mapping
 from typing import NamedTuple, Protocol
 
+import msgspec
+
+from distill.cards import Endpoint, Marks, Serve
 from distill.errors import DistillError
 from distill.types import Finish, Identity, Message, Sampling
+
+
+class Served(NamedTuple):
+    """A model that is to answer, and how its card says it is served.
+
+    ``name`` is what people call it; ``model`` a hub id or folder (None: only the owner of the endpoint
+    can say it).
+    """
+
+    name: str
+    model: str | None
+    revision: str | None = None
+    context: int | None = None
+    marks: Marks = Marks()
+    template_args: Mapping[str, str | bool | int] = {}
+    serve: Serve = Serve()
+    endpoint: Endpoint | None = None
 
 
 class Request(NamedTuple):
@@ -24,7 +46,12 @@ class Request(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """What the model wrote: text without the end-of-turn token, token ids with it."""
+    """What the model wrote: text without the end-of-turn token, token ids with it (empty where the
+    server does not tell them).
+
+    ``reasoning`` is set where the server took the text apart itself; ``text`` is then what came
+    after the think marks.
+    """
 
     text: str
     token_ids: list[int]
@@ -32,6 +59,7 @@ class Reply(NamedTuple):
     prompt_tokens: int
     completion_tokens: int
     seconds: float
+    reasoning: str | None = None
 
 
 class PromptTooLong(DistillError):
@@ -39,12 +67,10 @@ class PromptTooLong(DistillError):
 
 
 class Engine(Protocol):
-    """``in_flight`` is how many requests the engine wants open to be busy; ``template`` is a hash of
-    the chat template that it renders with ("" where that cannot be known)."""
+    """``in_flight`` is how many requests the engine wants open to be busy."""
 
     name: str
     in_flight: int
-    template: str
 
     async def ask(self, request: Request) -> Reply:
         """Answer one request. Raises `PromptTooLong`; any other error ends the stage."""
@@ -53,3 +79,9 @@ class Engine(Protocol):
     async def close(self) -> None:
         """Free the model or the server. Safe to call twice."""
         ...
+
+
+def key_of(request: Request) -> int:
+    """64 bits of sha256 over seed and identity: where a request's noise starts, whoever answers."""
+    text = msgspec.json.encode([request.seed, *request.identity])
+    return int.from_bytes(hashlib.sha256(text).digest()[:8], "little")

@@ -38,7 +38,7 @@ from distill.generate.produce import Tally, produce
 from distill.progress import Progress
 from distill.recipe import Recipe
 from distill.run import Run, versions
-from distill.series import Asker, template_hash, weights_revision
+from distill.series import Asker, identity_of, template_hash
 from distill.traces import STANDARD_MARKS, read_judged
 from distill.types import Failed, Kind, Problem, Role, Score, Status
 from distill.verify.check import require_checkers
@@ -120,9 +120,8 @@ def _base(run: Run, name: str, given: str | None) -> tuple[str, str | None]:
 
 
 def _subject(role: Role, served: Served, instruction: dict[Kind, str]) -> Subject:
-    model = served.model or ""
-    revision = weights_revision(model) or served.revision
-    return Subject(role, served, revision, template_hash(model), instruction)
+    revision = identity_of(served.model, served.revision)
+    return Subject(role, served, revision, template_hash(served.model or ""), instruction)
 
 
 # ── what it did ──────────────────────────────────────────────────────────────────────────────────

@@ -14,27 +14,31 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
+import msgspec
+
 from distill import jsonl
-from distill.cards import Teacher, load_teacher, local_model
-from distill.engine.choose import open_engine
+from distill.cards import Teacher, load_teacher, model_of
+from distill.engine.choose import open_engine, teacher
 from distill.engine.protocol import Engine
 from distill.errors import DistillError
 from distill.generate.produce import Tally, produce
-from distill.problems import load_problems
+from distill.problems import Counted, load_problems
 from distill.progress import Progress
 from distill.recipe import Recipe
 from distill.run import Run
-from distill.series import Asker, weights_revision
+from distill.series import Asker, identity_of, template_hash, weights_revision
 from distill.traces import read_verdicts, segments
 from distill.types import Problem, Rejected, Sampling, Status
 from distill.verify.check import require_checkers
+from distill.verify.judge import Judge, open_judge
 from distill.verify.pool import CheckPool
 
 Say = Callable[[str], object]
 
 
 class Generated(NamedTuple):
-    """What ``distill generate`` prints and records."""
+    """What ``distill generate`` prints and records. ``graded``: the statuses of which a model is the
+    judge, and no rule."""
 
     problems: int
     rejected: int
@@ -43,18 +47,22 @@ class Generated(NamedTuple):
     made_now: int
     failed: int
     statuses: dict[Status, int]
+    graded: dict[Status, int]
     completion_tokens: int
     seconds: float
 
 
-def generate_run(run: Run, *, engine: Engine | None = None, say: Say = print) -> Generated:
+def generate_run(
+    run: Run, *, engine: Engine | None = None, judge: Judge | None = None, say: Say = print
+) -> Generated:
     """Make all planned traces and verdicts of a run; what a former start made is kept.
 
-    ``engine`` replaces the teacher's own (tests bring a scripted one).
+    ``engine`` replaces the teacher's own, ``judge`` the recipe's (tests bring scripted ones).
     """
     recipe, card = run.recipe, load_teacher(run.recipe.teacher)
-    problems, rejected = ensure_problems(run)
-    require_checkers({problem.kind for problem in problems})
+    problems, rejected = ensure_problems(run, say)
+    kinds = {problem.kind for problem in problems}
+    require_checkers(kinds, judge=bool(judge or recipe.judge))
     if rejected:
         say(
             f"{rejected:,} input rows cannot be used; each stands with its reason in {run.rejected}"
@@ -64,50 +72,69 @@ def generate_run(run: Run, *, engine: Engine | None = None, say: Say = print) ->
         f"{len(problems):,} problems x {recipe.generate.samples} samples = {planned:,} traces "
         f"of at most {max_tokens(recipe, card):,} tokens from teacher '{card.name}'"
     )
-    model = local_model(recipe.teacher, "teachers", card.model)
+    model = model_of(recipe.teacher)
     started = time.monotonic()
-    tally = asyncio.run(_produce(run, problems, card, model, engine))
+    engine = engine or open_engine(
+        recipe.engine,
+        teacher(recipe.teacher),
+        batch=recipe.generate.batch,
+        logs=run.servers,
+        say=say,
+    )
+    judge = judge or open_judge(recipe.judge, kinds, logs=run.servers, say=say)
+    tally = asyncio.run(_produce(run, problems, card, model, engine, judge))
     seconds = time.monotonic() - started
-    statuses = count_statuses(run.path)
+    statuses, graded = count_statuses(run.path)
     before = run.read_manifest()["stages"].get("generate", {})
     run.record(
         "generate", problems=len(problems), rejected=rejected, planned=planned, teacher=card.name,
-        model=card.model, revision=card.revision or weights_revision(model), licence=card.licence,
-        traces=tally.traces, failed=tally.failed, statuses=statuses,
+        model=card.model, revision=card.revision or weights_revision(model or ""), licence=card.licence,
+        traces=tally.traces, failed=tally.failed, statuses=statuses, graded=graded,
         prompt_tokens=tally.prompt_tokens, completion_tokens=tally.completion_tokens,
         seconds=round(before.get("seconds", 0.0) + seconds, 1), sealed=tally.sealed,
     )  # fmt: skip
     run.log("generate", "done", made=tally.fresh, traces=tally.traces, seconds=round(seconds, 1))
     return Generated(
         problems=len(problems), rejected=rejected, planned=planned, traces=tally.traces,
-        made_now=tally.fresh, failed=tally.failed, statuses=statuses,
+        made_now=tally.fresh, failed=tally.failed, statuses=statuses, graded=graded,
         completion_tokens=tally.completion_tokens, seconds=round(seconds, 1),
     )  # fmt: skip
 
 
-def count_statuses(folder: Path) -> dict[Status, int]:
+class Counts(NamedTuple):
+    """How many verdicts of each status there are, and how many of these a model gave."""
+
+    statuses: dict[Status, int]
+    graded: dict[Status, int]
+
+
+def count_statuses(folder: Path) -> Counts:
     """How many traces below a folder have which verdict. Reads only the verdict files."""
     counts: Counter[Status] = Counter()
+    graded: Counter[Status] = Counter()
     for segment in segments(folder):
-        counts.update(v.status for v in read_verdicts(segment.verdicts).values())
-    return dict(counts.most_common())
+        for verdict in read_verdicts(segment.verdicts).values():
+            counts[verdict.status] += 1
+            graded[verdict.status] += verdict.graded
+    return Counts(dict(counts.most_common()), dict((+graded).most_common()))
 
 
 async def _produce(
-    run: Run, problems: list[Problem], card: Teacher, model: str, engine: Engine | None
-) -> Tally:
+    run: Run, problems: list[Problem], card: Teacher, model: str | None, engine: Engine,
+    judge: Judge | None,
+) -> Tally:  # fmt: skip
     recipe = run.recipe
-    engine = engine or open_engine(recipe.engine, model, batch=recipe.generate.batch)
     asker = Asker(
         model=card.name,
-        revision=card.revision or weights_revision(model),
-        template=engine.template,
+        revision=identity_of(model, card.revision),
+        template=template_hash(model or ""),
+        template_args=card.template_args,
         instruction=recipe.instruction,
         sampling=sampling(recipe, card),
         marks=card.marks,
     )
     planned = len(problems) * recipe.generate.samples
-    with CheckPool(timeout_s=recipe.check_timeout_s) as pool, \
+    with CheckPool(timeout_s=recipe.check_timeout_s, judge=judge) as pool, \
             Progress("generate", planned, "traces") as progress:  # fmt: skip
         try:
             return await produce(
@@ -119,11 +146,16 @@ async def _produce(
             await engine.close()
 
 
-def ensure_problems(run: Run) -> tuple[list[Problem], int]:
+def ensure_problems(run: Run, say: Say = print) -> tuple[list[Problem], int]:
     """The run's problems, read from their sources the first time, and how many rows were rejected."""
     if not run.problems.exists():
         rejected: list[Rejected] = []
-        problems = list(load_problems(run.recipe.problems, rejected.append))
+        counts: list[Counted] = []
+        problems = list(load_problems(run.recipe.problems, rejected.append, counts.append))
+        for counted in counts:
+            run.log("generate", "problems", **msgspec.to_builtins(counted))
+            if counted.problems < counted.rows:
+                say(str(counted))
         if not problems:
             first = f"; the first: {rejected[0].where}: {rejected[0].reason}" if rejected else ""
             raise DistillError(f"no usable problem: {len(rejected):,} rows were rejected{first}")

@@ -24,7 +24,7 @@ from distill.errors import DistillError
 from distill.generate.ledger import Ledger
 from distill.problems import render_prompt
 from distill.series import Asker
-from distill.traces import join_reasoning, split_reasoning
+from distill.traces import join_reasoning, split_reasoning, tidy
 from distill.types import Failed, Identity, Problem, Status, Trace
 from distill.verify.pool import CheckPool
 
@@ -156,9 +156,19 @@ async def _judge_leftovers(ledger: Ledger, problems: Sequence[Problem], pool: Ch
 
 
 def to_trace(identity: Identity, reply: Reply, model: str, marks: Marks) -> Trace:
-    """A reply as a row: split at the think marks, raw text kept only if it cannot be rebuilt."""
-    reasoning, response = split_reasoning(reply.text, marks)
-    rebuilt = join_reasoning(reasoning, response, marks)
+    """A reply as a row: split at the think marks, raw text kept only if it cannot be rebuilt.
+
+    Where the server took the text apart, nobody knows the raw one; but without an answer, thinking was
+    cut, and the row is the one that another server's raw text would have made.
+    """
+    raw: str | None = reply.text
+    if reply.reasoning is None:
+        split = split_reasoning(reply.text, marks)
+    else:
+        split = tidy(reply.reasoning, reply.text)
+        opening = "" if marks.opened else f"{marks.open}\n"
+        raw = None if reply.text else opening + reply.reasoning.removeprefix("\n")
+    rebuilt = join_reasoning(*split, marks)
     if marks.opened:
         rebuilt = rebuilt.removeprefix(f"{marks.open}\n")
     return Trace(
@@ -166,9 +176,9 @@ def to_trace(identity: Identity, reply: Reply, model: str, marks: Marks) -> Trac
         problem_id=identity.problem_id,
         sample=identity.sample,
         model=model,
-        reasoning=reasoning,
-        response=response,
-        text=None if rebuilt == reply.text else reply.text,
+        reasoning=split.reasoning,
+        response=split.response,
+        text=None if rebuilt == raw else raw,
         finish=reply.finish,
         prompt_tokens=reply.prompt_tokens,
         completion_tokens=reply.completion_tokens,

@@ -182,7 +182,7 @@ def test_a_student_by_path_starts_from_the_model_beside_its_card(tmp_path: Path)
     recipe = Recipe(problems=[ProblemSource(world="train")], students=[str(card)])
     base, student, _ = subjects(Run(tmp_path, recipe), ["mine"])
     assert base.served.model == str(card.parent / "base")
-    assert base.marks.open == student.marks.open == "<a>"
+    assert base.served.marks.open == student.served.marks.open == "<a>"
 
 
 def test_a_mended_benchmark_is_asked_anew_as_often_as_it_changes(lab: Lab) -> None:
