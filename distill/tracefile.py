@@ -25,7 +25,18 @@ from distill import jsonl
 from distill.cards import Marks
 from distill.jsonl import OnBad
 from distill.traces import Split, split_reasoning
-from distill.types import KINDS, Finish, Kind, Message, Problem, Rejected, Trace, hash_id
+from distill.types import (
+    KINDS,
+    Finish,
+    Gym,
+    Kind,
+    Message,
+    Problem,
+    Rejected,
+    Tests,
+    Trace,
+    hash_id,
+)
 
 T = TypeVar("T")
 
@@ -41,7 +52,7 @@ PROMPT = ("problem", "prompt", "question")
 ANSWER = ("answer", "gold")
 FINISH = ("finish", "finish_reason")
 KNOWN = {
-    *("id", "problem_id", "sample", "series", "source", "model", "kind", "choices"),
+    *("id", "problem_id", "sample", "series", "source", "model", "kind", "choices", "tests", "gym"),
     *(
         "response",
         "text",
@@ -130,6 +141,11 @@ def _problem(row: Row, default: Kind, path: Path) -> Problem:
     answer = _answer(row)
     if kind in ("math", "choice") and not answer:
         raise ValueError(f"no answer: kind '{kind}' needs 'answer' (or 'gold')")
+    tests, gym = _get(row, "tests", Tests), _get(row, "gym", Gym)  # type: ignore[arg-type]
+    if kind == "code" and tests is None:
+        raise ValueError("kind 'code' needs 'tests'")
+    if kind == "gym" and gym is None:
+        raise ValueError("kind 'gym' needs 'gym'")
     source = _source(row, path)
     given = _text(row.get("problem_id")) or _text(row.get("id"))
     return Problem(
@@ -139,6 +155,8 @@ def _problem(row: Row, default: Kind, path: Path) -> Problem:
         answer=answer,
         source=source,
         choices=choices,
+        tests=tests,
+        gym=gym,
     )
 
 

@@ -35,7 +35,13 @@ from distill.tracefile import FileRow, read_trace_file
 from distill.traces import read_judged, segments
 from distill.types import Kind, Problem, Rejected, Verdict
 
-CHECKED: tuple[Kind, ...] = ("math", "choice", "open")  # kinds that `distill verify` judges
+CHECKED: tuple[Kind, ...] = (
+    "math",
+    "choice",
+    "gym",
+    "judge",
+    "open",
+)  # kinds that `distill verify` judges
 
 
 # ── a run ────────────────────────────────────────────────────────────────────────────────────────

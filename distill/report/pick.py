@@ -10,6 +10,7 @@ chosen ones, their long texts cut in the middle.
 
 import hashlib
 import heapq
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Generic, NamedTuple, TypeVar
@@ -17,7 +18,7 @@ from typing import Generic, NamedTuple, TypeVar
 import msgspec
 
 from distill import jsonl
-from distill.problems import LETTERS
+from distill.columns import LETTERS
 from distill.run import Run
 from distill.traces import Judged, read_judged
 from distill.types import STATUSES, Dropped, Identity, Problem, Status
@@ -63,12 +64,14 @@ class Group(NamedTuple):
 
 
 class Picked(NamedTuple):
-    """Everything the page says about traces. ``kept`` is None before filter has run."""
+    """Everything the page says about traces. ``graded``: verdicts that are a model's opinion; ``kept`` is
+    None before filter has run."""
 
     traces: int
     unjudged: int
     tokens: int
     statuses: dict[Status, Group]
+    graded: dict[Status, int]
     kept: int | None
     dropped: dict[str, Group]
 
@@ -115,6 +118,7 @@ def pick(run: Run) -> Picked:
     wanted = {row.identity: row for chosen in reasons.values() for row in chosen.items}
     statuses = {status: Chosen[Shown](PER_STATUS) for status in STATUSES}
     found: dict[Identity, Shown] = {}
+    graded: Counter[Status] = Counter()
     traces = unjudged = tokens = 0
     for judged in read_judged(run.path):
         traces += 1
@@ -127,6 +131,7 @@ def pick(run: Run) -> Picked:
             continue
         chosen = statuses[judged.verdict.status]
         chosen.count += 1
+        graded[judged.verdict.status] += judged.verdict.graded
         key = key_of(identity)
         if chosen.wants(key):
             chosen.add(key, shown(judged))
@@ -142,6 +147,7 @@ def pick(run: Run) -> Picked:
             for status, chosen in statuses.items()
             if chosen.count
         },
+        graded=dict((+graded).most_common()),
         kept=jsonl.seal(run.kept).rows if run.kept.exists() else None,
         dropped={
             reason: Group(

@@ -9,9 +9,11 @@
 
 from collections.abc import Callable, Iterable
 
-from distill.errors import DistillError
+from distill.errors import DistillError, missing_extra
 from distill.types import Kind, Problem, Trace, Verdict
+from distill.verify import gym
 from distill.verify.choice import check_choice
+from distill.verify.gym import check_gym
 from distill.verify.item import Checker, Item, Judgement, item_of, verdict_of
 from distill.verify.math import check_math, quick_math
 
@@ -21,7 +23,13 @@ def check_open(item: Item) -> Judgement:
     return Judgement(status="unchecked", checker="open/1")
 
 
-CHECKERS: dict[Kind, Checker] = {"math": check_math, "choice": check_choice, "open": check_open}
+# Kind `judge` is not here: an engine grades it, not a worker (`distill.verify.judge`).
+CHECKERS: dict[Kind, Checker] = {
+    "math": check_math,
+    "choice": check_choice,
+    "gym": check_gym,
+    "open": check_open,
+}
 
 # What is decided at once and cannot hang, in the calling process. None: ask a worker.
 QUICK: dict[Kind, Callable[[Item], Judgement | None]] = {
@@ -31,15 +39,34 @@ QUICK: dict[Kind, Callable[[Item], Judgement | None]] = {
 }
 
 
-def require_checkers(kinds: Iterable[Kind]) -> None:
-    """Refuse kinds that nothing here can check: `DistillError` names them and those that it can."""
-    missing = sorted(set(kinds) - CHECKERS.keys())
+def require_checkers(kinds: Iterable[Kind], *, judge: bool = False) -> None:
+    """Refuse kinds that nothing here can check. ``judge``: whether there is a model that grades.
+
+    Raises `DistillError` that names them and the way out.
+    """
+    asked = set(kinds)
+    if "gym" in asked and not gym.is_installed():
+        raise missing_extra("checking answers of kind 'gym'", "gym")
+    if "judge" in asked and not judge:
+        raise DistillError(
+            "kind 'judge' needs a model that grades: name its card by 'judge: {teacher: CARD}' in the "
+            "recipe, or for a file by --judge CARD; or give these problems kind 'open'"
+        )
+    missing = sorted(asked - CHECKERS.keys() - {"judge"})
     if missing:
         names = " and ".join(f"'{kind}'" for kind in missing)
         raise DistillError(
             f"no checker for kind {names} yet; kinds with one: {', '.join(sorted(CHECKERS))}; "
             "leave these problems out, or give them kind 'open' to keep them unchecked"
         )
+
+
+def prepare(kind: Kind) -> None:
+    """What is slow once, before the first item of a kind: imports and sympy's tables (1.6 s and 0.3 s)."""
+    if kind == "math":
+        check_math(Item(problem_id="", kind="math", answer="x+1", response="\\boxed{1+x}"))
+    elif kind == "gym":
+        gym.prepare()
 
 
 def quick(item: Item) -> Judgement | None:

@@ -3,12 +3,13 @@
     item = Item(problem_id="q1", kind="math", answer="1/2", response="So \\boxed{0.5}.")
     judgement = Judgement(status="correct", extracted="0.5", expected="1/2", checker="math/1:exact")
 
-Neither the prompt nor the reasoning goes along: a checker has no use for them.
+The reasoning never goes along, and the question only where a model grades: no other checker has a use
+for them.
 """
 
 from collections.abc import Callable
 
-from distill.types import Kind, Problem, Record, Status, Trace, Verdict
+from distill.types import Gym, Kind, Problem, Record, Status, Tests, Trace, Verdict
 
 
 class Item(Record, frozen=True, kw_only=True):
@@ -18,6 +19,9 @@ class Item(Record, frozen=True, kw_only=True):
     kind: Kind
     answer: str | list[str] | None = None
     choices: list[str] | None = None
+    tests: Tests | None = None
+    gym: Gym | None = None
+    question: str | None = None
     response: str
     cut: bool = False
 
@@ -55,6 +59,9 @@ def item_of(problem: Problem, trace: Trace) -> Item:
         kind=problem.kind,
         answer=problem.answer,
         choices=problem.choices,
+        tests=problem.tests,
+        gym=problem.gym,
+        question=problem.text if problem.kind == "judge" else None,
         response=trace.response,
         cut=trace.finish == "length",
     )

@@ -27,9 +27,11 @@ import msgspec
 
 from distill import jsonl
 from distill.errors import DistillError
-from distill.types import Problem, Trace, Verdict
-from distill.verify.check import quick
+from distill.types import Kind, Problem, Trace, Verdict
+from distill.verify.check import quick, require_checkers
 from distill.verify.item import Item, Judgement, item_of, verdict_of
+from distill.verify.judge import Judge
+from distill.verify.worker import READY
 
 MEMORY_GIB = 4.0  # of address space; math-verify and sympy map about 0.2
 START_S = 60.0  # for a worker's imports: 1.6 s on an idle core, far more on a busy machine
@@ -37,14 +39,17 @@ LOOK_AHEAD = 64  # items per worker that `judge_all` reads beyond the one it wai
 
 
 class CheckPool:
-    """Worker processes that judge traces. ``worker`` is the module whose `main` they run."""
+    """Worker processes that judge traces. ``worker`` is the module whose `main` they run; ``judge`` grades
+    what no rule can check, and is closed with the pool."""
 
     def __init__(
-        self, workers: int | None = None, timeout_s: float = 10.0, *, worker: str = "distill.verify.worker"
+        self, workers: int | None = None, timeout_s: float = 10.0, *,
+        worker: str = "distill.verify.worker", judge: Judge | None = None,
     ) -> None:  # fmt: skip
         self.workers = workers or os.cpu_count() or 1
         self.timeout_s = timeout_s
         self._module = worker
+        self._judge = judge
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="check")
         self._own = threading.local()  # .worker: the one of this thread
         self._lock = threading.Lock()
@@ -53,28 +58,39 @@ class CheckPool:
 
     async def judge(self, problem: Problem, trace: Trace) -> Verdict:
         """Judge one trace without blocking the event loop."""
-        item = item_of(problem, trace)
-        judgement = quick(item)
-        if judgement is None:
-            judgement = await asyncio.wrap_future(self._threads.submit(self._ask, item))
-        return verdict_of(trace, judgement)
+        judged = self._judged(problem, trace)
+        if isinstance(judged, Future):
+            judged = await asyncio.wrap_future(judged)
+        return verdict_of(trace, judged)
 
     def judge_all(self, pairs: Iterable[tuple[Problem, Trace]]) -> Iterator[Verdict]:
         """Judge many, verdicts in input order. Reads ahead a bounded number of pairs."""
         waiting: deque[tuple[Trace, Judgement | Future[Judgement]]] = deque()
         for problem, trace in pairs:
-            item = item_of(problem, trace)
-            waiting.append((trace, quick(item) or self._threads.submit(self._ask, item)))
+            waiting.append((trace, self._judged(problem, trace)))
             while waiting and (len(waiting) > LOOK_AHEAD * self.workers or _is_done(waiting[0][1])):
                 yield _verdict(*waiting.popleft())
         while waiting:
             yield _verdict(*waiting.popleft())
+
+    def _judged(self, problem: Problem, trace: Trace) -> Judgement | Future[Judgement]:
+        item = item_of(problem, trace)
+        if item.kind == "judge":
+            require_checkers([item.kind], judge=self._judge is not None)
+            assert self._judge is not None
+            return self._judge.submit(item, trace.identity)
+        return quick(item) or self._threads.submit(self._ask, item)
 
     def _ask(self, item: Item) -> Judgement:
         """In a thread of the pool: put an item to this thread's worker, starting one if need be."""
         worker: Worker | None = getattr(self._own, "worker", None)
         if worker is None or not worker.usable():
             worker = self._own.worker = self._start()
+        try:
+            worker.prepare(item.kind)
+        except DistillError:
+            self._forget(worker)
+            raise
         judgement = worker.ask(item, self.timeout_s)
         if not worker.usable():
             self._forget(worker)
@@ -103,7 +119,7 @@ class CheckPool:
             self._alive.discard(worker)
 
     def close(self) -> None:
-        """Kill the workers; what was still being judged is lost. Safe to call twice."""
+        """Kill the workers, free the judge; what was still being judged is lost. Safe to call twice."""
         with self._lock:
             self._closed = True
             for worker in self._alive:
@@ -112,6 +128,8 @@ class CheckPool:
         for worker in self._alive:  # no thread reads from them any more
             worker.close_pipes()
         self._alive.clear()
+        if self._judge is not None:
+            self._judge.close()
 
     def __enter__(self) -> "CheckPool":
         return self
@@ -146,29 +164,36 @@ class Worker:
         )  # fmt: skip
         self.pid = self._process.pid
         self._received = b""
+        self._prepared: set[Kind] = set()
 
     def usable(self) -> bool:
         """Whether the process still runs."""
         return self._process.poll() is None
 
     def wait_until_ready(self) -> None:
-        """Wait for the imports. Raises `DistillError` with the worker's own words if they fail."""
-        if self._line(START_S) == b"ready":
+        """Wait for a start or an import. Raises `DistillError` with the worker's own words if it fails."""
+        line = self._line(START_S)
+        said = msgspec.json.decode(line, type=str) if line else ""
+        if said == READY:
             return
         self.kill()
         assert self._process.stderr is not None
-        said = self._process.stderr.read().decode(errors="replace").strip().rpartition("\n")[2]
+        said = said or self._process.stderr.read().decode(errors="replace").strip()
         raise DistillError(
-            f"a checker process did not start: {said or f'silent for {START_S:.0f} s'}"
+            "a checker process did not start: "
+            + (said.rpartition("\n")[2] or f"silent for {START_S:.0f} s")
         )
+
+    def prepare(self, kind: Kind) -> None:
+        """Get ready for a kind, once: what is slow at first is no part of an item's deadline."""
+        if kind not in self._prepared:
+            self._write(kind)
+            self.wait_until_ready()
+            self._prepared.add(kind)
 
     def ask(self, item: Item, timeout_s: float) -> Judgement:
         """Judge one item. After a ``timeout`` or a death the worker is not usable any more."""
-        assert self._process.stdin is not None
-        with contextlib.suppress(BrokenPipeError):  # it died: reading will say so
-            view = memoryview(jsonl.encode(item))
-            while view:
-                view = view[self._process.stdin.write(view) :]
+        self._write(item)
         line = self._line(timeout_s)
         if line:
             return msgspec.json.decode(line, type=Judgement)
@@ -180,6 +205,13 @@ class Worker:
             checker=f"{item.kind}/1:{'deadline' if late else 'crash'}",
             detail=f"no verdict within {timeout_s:g} s" if late else self._death(),
         )
+
+    def _write(self, message: object) -> None:
+        assert self._process.stdin is not None
+        with contextlib.suppress(BrokenPipeError):  # it died: reading will say so
+            view = memoryview(jsonl.encode(message))
+            while view:
+                view = view[self._process.stdin.write(view) :]
 
     def _line(self, timeout_s: float) -> bytes | None:
         """The next line; empty if the worker is gone, None if the time is up."""

@@ -8,8 +8,9 @@ Both return a `Verified` and print nothing. A run's verdicts are appended beside
 newest counts, so a stop loses nothing; a file's verdicts appear whole or not at all.
 """
 
+import contextlib
 from collections import Counter, deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 import msgspec
@@ -20,18 +21,21 @@ from distill.progress import Progress
 from distill.run import Run
 from distill.tracefile import FileRow, read_trace_file
 from distill.traces import Judged, Segment, read_judged_segment, segments
-from distill.types import Identity, Kind, Problem, Record, Rejected, Status, Trace, Verdict
-from distill.verify.check import CHECKERS, require_checkers
+from distill.types import KINDS, Identity, Kind, Problem, Record, Rejected, Status, Trace, Verdict
+from distill.verify.check import require_checkers
+from distill.verify.judge import Judge, open_judge
 from distill.verify.pool import CheckPool
 
 
 class Verified(Record, frozen=True, kw_only=True):
-    """What a verification did. ``statuses`` are of all traces; ``changes`` of those judged again."""
+    """What a verification did. ``statuses`` are of all traces, ``graded`` of those that a model judged;
+    ``changes`` of those judged again."""
 
     rows: int
     judged: int
     rejected: int = 0
     statuses: dict[Status, int] = {}
+    graded: dict[Status, int] = {}
     changes: dict[str, int] = {}
 
     @property
@@ -44,9 +48,15 @@ class Verified(Record, frozen=True, kw_only=True):
         counts = ", ".join(f"{name} {count:,}" for name, count in self.statuses.items())
         text = f"{self.rows:,} {'rows' if self.rejected else 'traces'} → {counts or 'none'}"
         text += f", rejected {self.rejected:,}" if self.rejected else ""
-        text += f"; {self.judged:,} judged now"
+        text += f"; {self.judged:,} judged now{graded_line(self.graded)}"
         changes = ", ".join(f"{name} {count:,}" for name, count in self.changes.items())
         return f"{text}; changed: {changes}" if changes else text
+
+
+def graded_line(graded: Mapping[Status, int]) -> str:
+    """``; of these by a model: correct 5, wrong 2``, or nothing."""
+    counts = ", ".join(f"{name} {count:,}" for name, count in graded.items())
+    return f"; of these by a model: {counts}" if counts else ""
 
 
 def _figures(statuses: Counter[Status]) -> dict[str, int]:
@@ -69,26 +79,33 @@ class FileVerdict(Verdict, frozen=True, kw_only=True):
 # ── a run ────────────────────────────────────────────────────────────────────────────────────────
 
 
-def verify_run(run: Run, again: bool = False, progress: Progress | None = None) -> Verified:
+def verify_run(
+    run: Run, again: bool = False, progress: Progress | None = None, *, judge: Judge | None = None
+) -> Verified:
     """Judge the traces of a run that have no verdict (``again``: all), shard by shard under its lock.
+    ``judge`` replaces the recipe's.
 
     Memory: the run's problems without their prompts, and one segment's verdicts. Raises
     `DistillError` while another process writes to the run.
     """
     problems = {problem.id: _without_prompt(problem) for problem in run.read_problems()}
     run.need(run.traces, "distill generate")
-    require_checkers({problem.kind for problem in problems.values()})
+    kinds = {problem.kind for problem in problems.values()}
+    require_checkers(kinds, judge=bool(judge or run.recipe.judge))
+    judge = judge or open_judge(run.recipe.judge, kinds, logs=run.servers)
     statuses: Counter[Status] = Counter()
+    graded: Counter[Status] = Counter()
     changes: Counter[str] = Counter()
     todo = segments(run.path)
     if progress:
         progress.total = sum(1 for segment in todo for _ in jsonl.lines(segment.traces))
     judged = 0
-    with CheckPool(timeout_s=run.recipe.check_timeout_s) as pool:
+    with CheckPool(timeout_s=run.recipe.check_timeout_s, judge=judge) as pool:
         for segment in todo:
             with jsonl.locked(segment.traces.parent):
                 for old, new in _judge_segment(segment, problems, pool, again):
                     statuses[new.status] += 1
+                    graded[new.status] += new.graded
                     judged += old is not new
                     if old and old.status != new.status:
                         changes[f"{old.status} → {new.status}"] += 1
@@ -98,6 +115,7 @@ def verify_run(run: Run, again: bool = False, progress: Progress | None = None) 
         rows=statuses.total(),
         judged=judged,
         statuses=dict(statuses.most_common()),
+        graded=dict((+graded).most_common()),
         changes=dict(changes.most_common()),
     )
 
@@ -139,7 +157,7 @@ def _problem_of(identity: Identity, problems: dict[str, Problem], segment: Segme
 
 
 def _without_prompt(problem: Problem) -> Problem:
-    return msgspec.structs.replace(problem, prompt="")
+    return problem if problem.kind == "judge" else msgspec.structs.replace(problem, prompt="")
 
 
 # ── files ────────────────────────────────────────────────────────────────────────────────────────
@@ -153,13 +171,16 @@ def verify_file(
     *,
     workers: int | None = None,
     timeout_s: float = 10.0,
+    judge: Judge | None = None,
 ) -> Verified:
     """Judge the rows of trace files into ``out``: one verdict per row that can be used, in order.
 
     ``kind`` is for rows that name none. Memory does not grow with the rows, apart from the ids whose
-    samples `read_trace_file` counts.
+    samples `read_trace_file` counts. Raises `DistillError` before the first verdict when a row is of a
+    kind that nothing here can check.
     """
-    require_checkers({kind})
+    rows_in, kinds = _kinds(paths, kind)
+    require_checkers(kinds, judge=judge is not None)
     verdicts, rejected = out / "verdicts.jsonl", out / "rejected.jsonl"
     for path in paths:
         if path.resolve() in (verdicts.resolve(), rejected.resolve()):
@@ -167,9 +188,10 @@ def verify_file(
                 f"{path} would be overwritten by its own verdicts; use another --out"
             )
     if progress:
-        progress.total = sum(1 for path in paths for _ in jsonl.lines(path))
+        progress.total = rows_in
     statuses: Counter[Status] = Counter()
-    with jsonl.locked(out), CheckPool(workers, timeout_s) as pool:
+    graded: Counter[Status] = Counter()
+    with jsonl.locked(out), CheckPool(workers, timeout_s, judge=judge) as pool:
         rejected.unlink(missing_ok=True)
         marker = out / "verified.json"
         marker.unlink(missing_ok=True)
@@ -179,6 +201,7 @@ def verify_file(
             def rows() -> Iterator[FileVerdict]:
                 for verdict in _judge_rows(reader, pool):
                     statuses[verdict.status] += 1
+                    graded[verdict.status] += verdict.graded
                     yield verdict
                     if progress:
                         progress.update(statuses.total() + reader.rejected, **_figures(statuses))
@@ -190,7 +213,24 @@ def verify_file(
         judged=sealed.rows,
         rejected=reader.rejected,
         statuses=dict(statuses.most_common()),
+        graded=dict((+graded).most_common()),
     )
+
+
+class _Kind(msgspec.Struct):
+    kind: str | None = None
+
+
+def _kinds(paths: Sequence[Path], default: Kind) -> tuple[int, set[Kind]]:
+    """How many rows there are, and of which kinds; what does not read is for `read_trace_file` to say."""
+    rows, found = 0, {default}
+    for path in paths:
+        for line in jsonl.lines(path):
+            rows += 1
+            with contextlib.suppress(ValueError):
+                named = jsonl.decode(line.data, _Kind).kind
+                found |= {kind for kind in KINDS if kind == named}
+    return rows, found
 
 
 def is_verified(path: Path, out: Path, kind: Kind) -> bool:
@@ -214,13 +254,7 @@ class _Reader:
 
     def __iter__(self) -> Iterator[FileRow]:
         for path in self._paths:
-            for row in read_trace_file(path, kind=self._kind, on_bad=self._reject):
-                if row.problem.kind in CHECKERS:
-                    yield row
-                else:
-                    shown = f"{row.problem.id}, sample {row.trace.sample}"
-                    reason = f"no checker for kind '{row.problem.kind}' yet"
-                    self._reject(Rejected(where=row.where, reason=reason, row=shown))
+            yield from read_trace_file(path, kind=self._kind, on_bad=self._reject)
 
     def _reject(self, row: Rejected) -> None:
         self._bad.append(row)

@@ -63,5 +63,6 @@ def test_an_open_question_is_unchecked() -> None:
 
 def test_a_kind_without_a_checker_is_refused_before_anything_is_paid_for() -> None:
     require_checkers({"math", "choice", "open"})
-    with pytest.raises(DistillError, match="no checker for kind 'code' and 'gym' yet"):
-        require_checkers({"math", "gym", "code"})
+    with pytest.raises(DistillError, match="kind 'judge' needs a model that grades"):
+        require_checkers({"math", "judge"})
+    require_checkers({"math", "judge"}, judge=True)

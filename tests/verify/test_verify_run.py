@@ -36,7 +36,7 @@ def lines(path: Path) -> list[dict[str, object]]:
 
 
 def test_a_file_gets_one_verdict_per_usable_row_in_order(tmp_path: Path) -> None:
-    bad: list[dict[str, object]] = [{"response": "2"}, {"kind": "code", "response": "2"}]
+    bad: list[dict[str, object]] = [{"response": "2"}, {"kind": "gym", "response": "2"}]
     path = write(tmp_path / "in.jsonl", [*ROWS[:2], *bad, *ROWS[2:]])
     out = tmp_path / "out"
     verified = verify_file([path], out, workers=1)
@@ -50,7 +50,7 @@ def test_a_file_gets_one_verdict_per_usable_row_in_order(tmp_path: Path) -> None
     assert verdicts[0]["expected"] == "0.5" and verdicts[0]["extracted"] == "1/2"
     rejected = lines(out / "rejected.jsonl")
     assert [str(row["where"]).rpartition(":")[2] for row in rejected] == ["3", "4"]
-    assert rejected[1]["reason"] == "no checker for kind 'code' yet"
+    assert rejected[1]["reason"] == "kind 'gym' needs 'gym'"
     assert (verified.rows, verified.judged, verified.rejected) == (8, 6, 2)
     assert sum(verified.statuses.values()) == 6
     assert verified.line().startswith("8 rows → correct 3, ")
