@@ -3,22 +3,24 @@
     check_fits(card, recipe.train)      # DistillError: what it needs, what is here, which students fit
 
 Arithmetic, not measurement. A parameter takes 16 bytes (fp32: weight 4, gradient 4, Adam's two
-moments 8; bf16: weight 2, gradient 2, fp32 master 4, moments 8), split over GPUs by ZeRO. Activations
-of one forward pass and its logits come on top, roughly.
+moments 8; bf16: weight 2, gradient 2, fp32 master and moments 12), which ZeRO splits over the processes
+and offload moves to the host. Activations of one forward pass and its logits come on top, roughly.
 """
 
 import os
 from typing import NamedTuple
 
+import msgspec
+
 from distill.cards import Student, load_student, names
 from distill.errors import DistillError
 from distill.recipe import Train
 
-BYTES_PER_PARAMETER = 16
 CPU_FLOPS_PER_CORE = (
     3e10  # measured here in training: 20k tokens/s x 6 x 0.5M parameters is 6e10 on 2 cores
 )
 LONGEST_STEP_S = 600.0  # a step that takes longer than this on a CPU is a run nobody waits for
+USABLE = 0.8  # a fifth of the memory stays for activations, logits and everything else that runs
 
 
 class Machine(NamedTuple):
@@ -27,13 +29,14 @@ class Machine(NamedTuple):
     gpus: int
     memory_bytes: int  # of all GPUs together, else of the host
     cores: int
+    host_bytes: int = 0  # where there are GPUs: of the host
 
 
-class Need(NamedTuple):
-    """What a student takes here."""
+class Memory(NamedTuple):
+    """Bytes of weights, gradients and optimizer in one process."""
 
-    state_bytes: int
-    step_s: float  # one optimizer step without a GPU
+    device: float
+    host: float  # what offload moved there
 
 
 def machine() -> Machine:
@@ -41,38 +44,74 @@ def machine() -> Machine:
     import torch
 
     cores = len(os.sched_getaffinity(0))
+    host = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
     if torch.cuda.is_available():
         count = torch.cuda.device_count()
         memory = sum(torch.cuda.get_device_properties(i).total_memory for i in range(count))
-        return Machine(count, memory, cores)
-    return Machine(0, os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"), cores)
+        return Machine(count, memory, cores, host)
+    return Machine(0, host, cores)
 
 
-def need(card: Student, train: Train, here: Machine) -> Need:
-    """Bytes of weights, gradients and optimizer, and seconds of a step on the CPU."""
-    parameters = card.parameters or 0
-    seconds = 6 * parameters * train.tokens_per_step / (CPU_FLOPS_PER_CORE * here.cores)
-    return Need(parameters * BYTES_PER_PARAMETER, seconds)
+def memory_of(parameters: int, train: Train, *, processes: int, half: bool) -> Memory:
+    """What each of so many processes holds; ``half``: the weights are bf16."""
+    weights, gradients, adam = (2, 2, 12) if half else (4, 4, 8)
+    share = 1 / processes
+    weights_here = weights * (share if train.zero == 3 else 1)
+    gradients_here = gradients * (share if train.zero >= 2 else 1)
+    adam_here = adam * (share if train.zero >= 1 else 1)
+    device, host = weights_here + gradients_here + adam_here, 0.0
+    if train.offload != "none":  # the host also takes each gradient in fp32, for Adam to read
+        device, host = device - adam_here, adam_here + 4 * share
+    if train.offload == "all":
+        device, host = device - weights_here, host + weights_here
+    return Memory(parameters * device, parameters * host)
 
 
 def why_not(card: Student, train: Train, here: Machine) -> str | None:
     """Why a student cannot be trained here, None if it can (or its size is unknown)."""
-    wants = need(card, train, here)
-    # A fifth of the memory stays for activations, logits and everything else that runs.
-    if wants.state_bytes > 0.8 * here.memory_bytes:
-        what = f"the {here.gpus} GPU(s) have" if here.gpus else "this machine has no GPU and"
-        verb = "" if here.gpus else " has"
+    if card.parameters is None:
+        return None
+    if here.gpus:
+        return _not_on_gpus(card.parameters, train, here)
+    memory = memory_of(card.parameters, train, processes=1, half=train.dtype == "bf16")
+    total = gib(memory.device + memory.host)
+    if memory.device + memory.host > USABLE * here.memory_bytes:
         return (
-            f"{card.parameters:,} parameters x {BYTES_PER_PARAMETER} bytes (weights, gradients, Adam) is "
-            f"{gib(wants.state_bytes)} before activations; {what}{verb} {gib(here.memory_bytes)}"
+            f"{card.parameters:,} parameters with gradients and Adam are {total} before activations; "
+            f"this machine has no GPU and {gib(here.memory_bytes)}"
         )
-    if not here.gpus and wants.step_s > LONGEST_STEP_S:
+    step_s = 6 * card.parameters * train.tokens_per_step / (CPU_FLOPS_PER_CORE * here.cores)
+    if step_s > LONGEST_STEP_S:
         return (
-            f"one step of {train.tokens_per_step:,} tokens would take about {hours(wants.step_s)} on these "
-            f"{here.cores} CPU cores, and it needs {gib(wants.state_bytes)} for weights, gradients and Adam; "
+            f"one step of {train.tokens_per_step:,} tokens would take about {hours(step_s)} on these "
+            f"{here.cores} CPU cores, and it needs {total} for weights, gradients and Adam; "
             "it wants a GPU"
         )
     return None
+
+
+def _not_on_gpus(parameters: int, train: Train, here: Machine) -> str | None:
+    """Why not with these settings, and which would do."""
+    if _fits_gpus(parameters, train, here):
+        return None
+    memory = memory_of(parameters, train, processes=here.gpus, half=train.dtype != "fp32")
+    on_host = f" and {gib(here.gpus * memory.host)} on the host" if memory.host else ""
+    reason = (
+        f"{parameters:,} parameters with gradients and Adam are {gib(memory.device)} a GPU{on_host} "
+        f"before activations (zero: {train.zero}, offload: {train.offload}); "
+        f"{here.gpus} GPU(s) have {gib(here.memory_bytes / here.gpus)} each, the host {gib(here.host_bytes)}"
+    )
+    for offload in ("none", "optimizer", "all"):
+        other = msgspec.structs.replace(train, zero=3, offload=offload)
+        if _fits_gpus(parameters, other, here):
+            return f"{reason}; with 'zero: 3' and 'offload: {offload}' it would fit"
+    return reason
+
+
+def _fits_gpus(parameters: int, train: Train, here: Machine) -> bool:
+    memory = memory_of(parameters, train, processes=here.gpus, half=train.dtype != "fp32")
+    on_gpus = memory.device * here.gpus <= USABLE * here.memory_bytes
+    return on_gpus and memory.host * here.gpus <= USABLE * here.host_bytes
 
 
 def check_fits(card: Student, train: Train, here: Machine | None = None) -> None:

@@ -32,11 +32,12 @@ def prove_isolation(model: "PreTrainedModel") -> None:
     corpus = Corpus(ids, ends, np.ones(3, dtype=np.int32), counts)
     batch = collate(corpus, np.arange(3), device=str(model.device))
     embedded = model.get_input_embeddings()(batch.ids_T).detach().requires_grad_(True)
-    hidden_TC = hidden_states(model, batch, embedded)
     for start, end in pairwise(ends):
+        # Each its own forward pass: ZeRO-3 lets weights go and gathers them for one backward pass only.
+        hidden_TC = hidden_states(model, batch, embedded)
         own = (batch.places_N >= int(start)) & (batch.places_N < int(end))
         loss = summed_cross_entropy(hidden_TC[batch.places_N[own]], batch.labels_N[own], model)
-        (gradient_TC,) = torch.autograd.grad(loss, embedded, retain_graph=True)
+        (gradient_TC,) = torch.autograd.grad(loss, embedded)
         reached = (gradient_TC != 0).any(dim=1)
         inside = torch.zeros_like(reached)
         inside[int(start) : int(end) - 1] = True  # the last token predicts nothing

@@ -1,7 +1,7 @@
 """Fine-tune one student on the kept traces of a run, under DeepSpeed ZeRO.
 
-    result = train(run, "tiny-qwen")                     # one process, or all GPUs by torchrun
-    torchrun --nproc-per-node 8 -m distill train --student qwen-7b
+    result = train(run, "tiny-qwen")                     # one process, or one per GPU
+    torchrun --nnodes 2 ... -m distill train --student qwen-32b
 
 Reads kept.jsonl, the recipe's `train` and the student's card; writes students/NAME/ (an ordinary
 Hugging Face checkpoint) with training.jsonl, one row per step. The same command again continues from
@@ -18,7 +18,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import FrameType, TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
@@ -30,16 +30,19 @@ from distill.train import checkpoints, zero
 from distill.train.chat import Renderer
 from distill.train.checkpoints import State
 from distill.train.corpus import Corpus
+from distill.train.export import Facts, export, read_facts
 from distill.train.fits import check_fits
 from distill.train.isolation import prove_isolation
 from distill.train.launch import launch, must_launch
 from distill.train.loss import learner, step_share
 from distill.train.pack import Schedule, collate, pack
 from distill.train.plan import Job, Share, arithmetic, learning_rate, resolve, split, tokenise
-from distill.train.student import Facts, export, load, load_tokenizer, read_facts
+from distill.train.student import load, load_tokenizer
 from distill.train.zero import World, talk
 
 if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 
@@ -57,7 +60,7 @@ class Step(msgspec.Struct, frozen=True, kw_only=True):
     step: int
     loss: float
     lr: float
-    grad_norm: float | None
+    grad_norm: float
     tokens: int
     learned: int
     seconds: float
@@ -86,12 +89,6 @@ class Stop:
     def _asked(self, number: int, frame: FrameType | None) -> None:
         self.signal = number
         signal.signal(number, self._before[number])
-
-    def leave(self) -> None:
-        """End as the signal would have: exit code 130 for Ctrl-C, 143 for SIGTERM."""
-        if self.signal == signal.SIGINT:
-            raise KeyboardInterrupt
-        raise SystemExit(128 + signal.SIGTERM)
 
 
 def finished(job: Job) -> TrainResult | None:
@@ -137,20 +134,10 @@ def run_steps(
             documents = schedule.packing.documents_of(rows)
             tokens, learned = int(length_of[documents].sum()), int(learned_of[documents].sum())
             factor = step_share(world=world.size, accumulation=share.accumulation, learned=learned)
-            summed = 0.0
-            for mine in share.forwards(rows, world):
-                taken = (
-                    mine if len(mine) else rows[:1]
-                )  # every process runs every pass; this one learns nothing
-                batch = collate(corpus, schedule.packing.documents_of(taken), learn=len(mine) > 0,
-                                device=world.device)  # fmt: skip
-                loss = engine(batch)
-                engine.backward(loss * factor)
-                engine.step()
-                summed += loss.detach()
+            mine, norm = passes(engine, schedule, corpus, share.forwards(rows, world), rows, factor)
             now = time.monotonic()
             due = now - saved_at >= 60 * settings.checkpoint_minutes
-            summed, (asked, save) = world.sum_and_max(float(summed), stop.signal is not None, due)
+            summed, (asked, save) = world.sum_and_max(mine, stop.signal is not None, due)
             if not math.isfinite(summed):
                 raise DistillError(
                     f"train: the loss of step {step + 1} is {summed}; lower train.learning_rate "
@@ -163,8 +150,8 @@ def run_steps(
                 learned=state.learned + learned,
                 seconds=now - started,
             )
-            write(Step(step=step + 1, loss=summed / learned, lr=lr, grad_norm=gradient_norm(engine),
-                       tokens=tokens, learned=learned, seconds=round(now - started, 3)))  # fmt: skip
+            write(Step(step=step + 1, loss=summed / learned, lr=lr, grad_norm=norm, tokens=tokens,
+                       learned=learned, seconds=round(now - started, 3)))  # fmt: skip
             rate = (state.tokens - first.tokens) / max(1e-9, state.seconds - first.seconds)
             show(step + 1, loss=f"{summed / learned:.4f}", tok_s=f"{rate:,.0f}")
             every = settings.checkpoint_steps
@@ -177,14 +164,35 @@ def run_steps(
                     f"\ntrain: stopped after step {step + 1}, which is saved; the same command continues",
                     world,
                 )
-                stop.leave()
+                raise KeyboardInterrupt  # for SIGTERM, too: exit code 130, as in every stage
     return state
 
 
-def gradient_norm(engine: Any) -> float | None:
-    """The global norm before clipping, as DeepSpeed computed it (it keeps none for ZeRO-0 in fp32)."""
-    norm = engine.get_global_grad_norm()
-    return None if norm is None else float(norm)
+class Passes(NamedTuple):
+    """What one process's forward and backward passes of a step came to."""
+
+    summed: float  # loss over this process's learned tokens
+    norm: float  # of the whole step's gradient, before clipping
+
+
+def passes(engine: Any, schedule: Schedule, corpus: Corpus, forwards: "list[NDArray[np.int64]]",
+           rows: "NDArray[np.int64]", factor: float) -> Passes:  # fmt: skip
+    """Forward and backward over this process's share of a step's rows, and the optimizer's step."""
+    import torch
+
+    summed, norm = torch.zeros((), device=engine.device), None
+    for number, mine in enumerate(forwards, start=1):
+        # Every process runs every pass; where its rows ran out it learns nothing from another's.
+        taken = mine if len(mine) else rows[:1]
+        batch = collate(corpus, schedule.packing.documents_of(taken), learn=len(mine) > 0,
+                        device=str(engine.device))  # fmt: skip
+        loss = engine(batch)
+        engine.backward(loss * factor)
+        if number == len(forwards) and engine.zero_optimization_stage() == 0:
+            norm = zero.gradient_norm(engine)
+        engine.step()
+        summed += loss.detach()
+    return Passes(float(summed), float(engine.get_global_grad_norm()) if norm is None else norm)
 
 
 @contextlib.contextmanager
@@ -213,8 +221,8 @@ def progress(world: World, steps: int) -> "Iterator[Any]":
 def train(run: Run, student: str, *, processes: int | None = None) -> TrainResult:
     """Train one student of a run, or continue, or find it done.
 
-    ``processes`` above 1 starts that many by torchrun on this machine (default: one per GPU, else
-    one). Under torchrun this call is one of them.
+    ``processes`` above 1 starts that many on this machine (default: one per GPU, else one). In a
+    process that torchrun started this call is one of them.
     """
     check_fits(cards.load_student(student), run.recipe.train)
     run.need(run.kept, "distill filter")
@@ -235,8 +243,9 @@ def train(run: Run, student: str, *, processes: int | None = None) -> TrainResul
 
 
 def launched(run: Run, student: str, processes: int | None) -> TrainResult:
-    """The result of a training that torchrun ran."""
+    """The result of a training that several processes ran."""
     launch(run, student, processes)
+    run.add_students([student])
     folder = run.student(cards.load_student(student).name)
     facts = read_facts(folder)
     assert facts is not None, f"{folder}: training ended without a result"
@@ -257,14 +266,15 @@ def _train(job: Job) -> TrainResult:
     share = split(settings, world.size)
     schedule = Schedule(pack(corpus.lengths, settings.length), rows_per_step=share.rows_per_step,
                         epochs=settings.epochs, seed=settings.seed, max_steps=settings.max_steps)  # fmt: skip
-    model = load(job.base, job.card, zero.precision(settings, world.device))
+    with zero.partitioned(settings, world):
+        model = load(job.base, job.card, zero.precision(settings, world.device))
     model.to(world.device)  # type: ignore[arg-type]
     model.train()
-    parameters = sum(parameter.numel() for parameter in model.parameters())
+    parameters = sum(zero.count(parameter) for parameter in model.parameters())
     talk(arithmetic(job, share, schedule, corpus, parameters), world)
-    prove_isolation(model)
     engine = zero.start(learner(model), settings, world, accumulation=share.accumulation,
                         learning_rate=settings.learning_rate)  # fmt: skip
+    prove_isolation(model)
     state = checkpoints.resume(
         engine, job.checkpoints, job.fingerprint, world, run=job.run, stage=job.stage
     )
@@ -296,30 +306,27 @@ def cut_curve(path: Path, step: int) -> None:
 def finish(job: Job, model: "PreTrainedModel", tokenizer: "PreTrainedTokenizerBase", renderer: Renderer,
            corpus: Corpus, state: State, parameters: int) -> TrainResult:  # fmt: skip
     """Export, record, and only then remove the checkpoints."""
-    with zero.whole(model, job.settings):
-        if job.world.leads:
-            losses = [row.loss for row in jsonl.read(job.curve, Step)][-20:]
-            facts = Facts(
-                student=job.card.name, base=job.card.model or f"bases/{job.card.name}",
-                revision=job.card.revision, licence=job.card.licence, fingerprint=job.fingerprint,
-                kept_sha256=job.kept_sha256, parameters=parameters, documents=corpus.counts.documents,
-                too_long=corpus.counts.too_long, control_token=corpus.counts.control_token,
-                steps=state.step, tokens=state.tokens, learned=state.learned,
-                loss=sum(losses) / len(losses), seconds=round(state.seconds, 1), processes=job.world.size,
-                settings=msgspec.to_builtins(job.settings),
-            )  # fmt: skip
-            export(model, tokenizer, job.folder, facts, end_id=renderer.end_id)
-            job.run.record(job.stage, state="done", **msgspec.to_builtins(facts))
-            job.run.log(
-                "train", "end", student=job.card.name, steps=state.step, seconds=facts.seconds
-            )
-            shutil.rmtree(job.checkpoints, ignore_errors=True)
-            rate = state.tokens / max(1e-9, state.seconds)
-            talk(
-                f"train: {job.folder}: {state.step:,} steps, {state.tokens / 1e6:,.2f}M tokens in "
-                f"{state.seconds:,.0f} s ({rate:,.0f} tokens/s), loss {facts.loss:.4f}",
-                job.world,
-            )
+    losses = [row.loss for row in jsonl.read(job.curve, Step)][-20:] if job.world.leads else [0.0]
+    facts = Facts(
+        student=job.card.name, base=job.card.model or f"bases/{job.card.name}",
+        revision=job.card.revision, licence=job.card.licence, fingerprint=job.fingerprint,
+        kept_sha256=job.kept_sha256, parameters=parameters, documents=corpus.counts.documents,
+        too_long=corpus.counts.too_long, control_token=corpus.counts.control_token,
+        steps=state.step, tokens=state.tokens, learned=state.learned,
+        loss=sum(losses) / len(losses), seconds=round(state.seconds, 1), processes=job.world.size,
+        settings=msgspec.to_builtins(job.settings),
+    )  # fmt: skip
+    export(model, tokenizer, job.folder, facts, end_id=renderer.end_id, world=job.world)
+    if job.world.leads:
+        job.run.record(job.stage, state="done", **msgspec.to_builtins(facts))
+        job.run.log("train", "end", student=job.card.name, steps=state.step, seconds=facts.seconds)
+        shutil.rmtree(job.checkpoints, ignore_errors=True)
+        rate = state.tokens / max(1e-9, state.seconds)
+        talk(
+            f"train: {job.folder}: {state.step:,} steps, {state.tokens / 1e6:,.2f}M tokens in "
+            f"{state.seconds:,.0f} s ({rate:,.0f} tokens/s), loss {facts.loss:.4f}",
+            job.world,
+        )
     job.world.wait()
     result = read_facts(job.folder)
     assert result is not None, f"{job.folder}: exported without its marker"

@@ -20,10 +20,10 @@ from distill.recipe import Train
 from distill.run import Run
 from distill.train.chat import Renderer
 from distill.train.corpus import Corpus, build_corpus
-from distill.train.fits import BYTES_PER_PARAMETER
+from distill.train.fits import memory_of
 from distill.train.pack import Schedule
 from distill.train.student import base_model
-from distill.train.zero import World
+from distill.train.zero import World, precision
 
 if TYPE_CHECKING:
     import numpy as np
@@ -130,17 +130,17 @@ def arithmetic(job: Job, share: Share, schedule: Schedule, corpus: Corpus, param
     """What the run will take, before it takes it."""
     packing, settings, size = schedule.packing, job.settings, job.world.size
     tokens = packing.tokens * schedule.total_rows / packing.rows
-    # ZeRO 1 splits the optimizer (8 bytes, or 12 with a master copy), 2 also gradients, 3 all of it.
-    split_bytes = {0: 0, 1: 8, 2: 12, 3: BYTES_PER_PARAMETER}[settings.zero]
-    memory = parameters * (BYTES_PER_PARAMETER - split_bytes + split_bytes / size)
+    half = precision(settings, job.world.device).itemsize == 2
+    memory = memory_of(parameters, settings, processes=size, half=half)
+    host = f" and {memory.host / 2**20:,.1f} MiB on the host" if memory.host else ""
     return (
         f"train: {corpus.counts}\n"
         f"train: {packing.rows:,} rows of {settings.length:,} tokens, {packing.fill:.1%} filled; "
         f"{share.rows_per_step} rows a step = {size} process(es) x {share.rows_per_forward} rows x "
         f"{share.accumulation} accumulation\n"
         f"train: {settings.epochs:g} epochs, {schedule.steps:,} steps, {tokens / 1e6:,.2f}M tokens; "
-        f"{parameters:,} parameters, about {memory / 2**20:,.1f} MiB per process for weights, gradients "
-        f"and Adam (ZeRO-{settings.zero})"
+        f"{parameters:,} parameters, about {memory.device / 2**20:,.1f} MiB{host} per process for weights, "
+        f"gradients and Adam (ZeRO-{settings.zero})"
     )
 
 

@@ -1,12 +1,11 @@
-"""The student as files: its start (from a hub, a folder, or random), and the finished checkpoint.
+"""What a student starts from: a model of a hub, a folder, or an architecture at random start.
 
     base = base_model(run, "tiny-qwen")         # a path or hub id: what training starts from, and eval's base
     model = load(base, card, dtype)
-    export(model, tokenizer, run.student("tiny-qwen"), card, facts)
 
 Weights are read from safetensors only and no code from a hub is ever run. A random start is made
 once per run, from the card and the recipe's seed, and kept as an ordinary checkpoint, so that the
-untrained student can be measured beside the trained one.
+untrained student can be measured beside the trained one. The finished student is `export.py`.
 """
 
 import contextlib
@@ -30,28 +29,6 @@ if TYPE_CHECKING:
 
 _PROBE = "Put in 17 of 203 beans. 7 + 5 = 12.\n\nIt's \\boxed{-12}, isn't it?\n"
 MARKER = "distill.json"  # written last: a student folder without it is not finished
-
-
-class Facts(msgspec.Struct, frozen=True, kw_only=True):
-    """What a finished student was made from and what it took (``students/NAME/distill.json``)."""
-
-    student: str
-    base: str
-    revision: str | None
-    licence: str | None
-    fingerprint: str
-    kept_sha256: str
-    parameters: int
-    documents: int
-    too_long: int
-    control_token: int
-    steps: int
-    tokens: int
-    learned: int
-    loss: float
-    seconds: float
-    processes: int
-    settings: dict[str, Any]
 
 
 def base_model(run: Run, student: str) -> str:
@@ -101,12 +78,15 @@ def _start_facts(card: Student, seed: int) -> bytes:
 
 def random_config(card: Student, tokenizer: "PreTrainedTokenizerBase") -> Any:
     """The transformers config of a card's random start, sized for the tokenizer."""
-    from transformers import LlamaConfig, Qwen2Config
+    from transformers import LlamaConfig, Qwen2Config, Qwen3Config
 
     start = card.start
     assert isinstance(start, RandomStart)
-    kind = {"qwen2": Qwen2Config, "llama": LlamaConfig}[start.architecture]
+    kind = {"qwen2": Qwen2Config, "qwen3": Qwen3Config, "llama": LlamaConfig}[start.architecture]
+    # Qwen3 takes heads of 128 whatever the width, Llama and Qwen2 the width over the heads.
+    sized = {"head_dim": start.hidden_size // start.heads} if start.architecture == "qwen3" else {}
     return kind(
+        **sized,
         vocab_size=len(tokenizer),
         hidden_size=start.hidden_size,
         intermediate_size=start.intermediate_size,
@@ -159,7 +139,10 @@ def refuse_if_rebuilt(tokenizer: "PreTrainedTokenizerBase", folder: Path) -> Non
 
 
 def load(base: str, card: Student, dtype: "torch.dtype") -> "PreTrainedModel":
-    """The start of training: packed attention, the card's context and RoPE base set."""
+    """The start of training: packed attention, the card's context and RoPE base set.
+
+    Inside `zero.partitioned` each process keeps its part only; the first one reads the files.
+    """
     from transformers import AutoConfig, AutoModelForCausalLM
 
     register()
@@ -182,66 +165,6 @@ def load(base: str, card: Student, dtype: "torch.dtype") -> "PreTrainedModel":
     except (OSError, ValueError) as error:
         raise DistillError(f"{base}: cannot load the model: {first_line(error)}") from None
     return model
-
-
-def export(
-    model: "PreTrainedModel",
-    tokenizer: "PreTrainedTokenizerBase",
-    folder: Path,
-    facts: Facts,
-    *,
-    end_id: int,
-) -> None:
-    """Write an ordinary Hugging Face checkpoint into ``folder``; `MARKER` last, so all or nothing."""
-    stops = dict.fromkeys(
-        [end_id, *([] if tokenizer.eos_token_id is None else [tokenizer.eos_token_id])]
-    )
-    if model.generation_config is not None:
-        model.generation_config.eos_token_id = list(stops)
-        model.generation_config.pad_token_id = tokenizer.pad_token_id
-    model.config.eos_token_id = end_id
-    temporary = fresh(folder / "export.tmp")
-    quiet()
-    with disk_may_fill(folder):
-        model.save_pretrained(temporary)
-        tokenizer.save_pretrained(temporary)
-        (temporary / "README.md").write_text(model_card(facts), encoding="utf-8")
-        sync_all(temporary)
-        for path in sorted(temporary.iterdir()):
-            os.replace(path, folder / path.name)
-    temporary.rmdir()
-    jsonl.sync_folder(folder)
-    jsonl.write_bytes(
-        folder / MARKER, msgspec.json.format(msgspec.json.encode(facts), indent=2) + b"\n"
-    )
-
-
-def read_facts(folder: Path) -> Facts | None:
-    """The facts of a finished student, None while it is not finished."""
-    marker = folder / MARKER
-    return jsonl.read_blob(marker, Facts) if marker.exists() else None
-
-
-def model_card(facts: Facts) -> str:
-    """README.md of the checkpoint: where it comes from, what it learned from, what it took."""
-    licence = (facts.licence or "other").lower()
-    random = facts.base.startswith("bases/")
-    base = "" if random else f"base_model: {facts.base}\n"
-    start = "a random start" if random else f"`{facts.base}`"
-    settings = "".join(f"- {name}: {value}\n" for name, value in facts.settings.items())
-    return (
-        f"---\nlibrary_name: transformers\nlicense: {licence}\n{base}tags: [reasoning, distillation]\n---\n\n"
-        f"# {facts.student}\n\n"
-        f"Fine-tuned from {start} on {facts.documents:,} kept traces "
-        f"(`kept.jsonl`, sha256 `{facts.kept_sha256}`) with distill.\n\n"
-        f"- parameters: {facts.parameters:,}\n"
-        f"- steps: {facts.steps:,}; tokens: {facts.tokens:,}, of which learned: {facts.learned:,}\n"
-        f"- training loss at the end: {facts.loss:.4f}\n"
-        f"- dropped before training: too long {facts.too_long:,}, "
-        f"control token in the answer {facts.control_token:,}\n\n"
-        f"## Settings\n\n{settings}\n"
-        "Scores stand in the run's report; this card states none that were not measured.\n"
-    )
 
 
 def fresh(folder: Path) -> Path:
@@ -284,12 +207,16 @@ def sync_all(folder: Path) -> None:
     """Make a folder's files survive a power cut."""
     for path in folder.rglob("*"):
         if path.is_file():
-            descriptor = os.open(path, os.O_RDONLY)
-            try:
-                os.fsync(descriptor)
-            finally:
-                os.close(descriptor)
+            sync_file(path)
     jsonl.sync_folder(folder)
+
+
+def sync_file(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def first_line(error: Exception) -> str:

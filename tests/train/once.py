@@ -1,6 +1,6 @@
-"""Train students of a run folder: what torchrun starts in the tests of several processes.
+"""Train students, one after another: what torchrun starts in the tests of several processes.
 
-torchrun --nproc-per-node 2 tests/train/once.py RUN STUDENT...
+torchrun --nproc-per-node 2 tests/train/once.py RUN STUDENT [RUN STUDENT]...
 """
 
 import sys
@@ -10,5 +10,5 @@ from distill.run import open_run
 from distill.train.loop import train
 
 if __name__ == "__main__":
-    for student in sys.argv[2:]:
-        train(open_run(Path(sys.argv[1])), student)
+    for folder, student in zip(sys.argv[1::2], sys.argv[2::2], strict=True):
+        train(open_run(Path(folder)), student)
