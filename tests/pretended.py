@@ -25,6 +25,8 @@ def pretend(
     """Make DISTILL_VLLM_PYTHON name a program that behaves like that."""
     for name in VISIBLE:
         environment.delenv(name, raising=False)
+    environment.setattr("tempfile.tempdir", str(folder))  # for logs that nobody asked for
+    environment.setenv("TMPDIR", str(folder))
     path = folder / "python-of-vllm"
     path.write_text(FAKE.format(python=sys.executable, versions=versions, behaviour=behaviour))
     path.chmod(0o755)

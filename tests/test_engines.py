@@ -16,9 +16,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import pytest
-from conftest import ROOT, needs
 
 from distill.engine.vllm import PYTHON
+from tests.conftest import ROOT, needs
 
 pytestmark = pytest.mark.slow
 PORT = 18765

@@ -34,6 +34,8 @@ SILENCE_S = 1800.0
 SAY_EVERY_S = 15.0
 LOOK_EVERY_S = 0.2
 LAST_LINES = 15
+# To be asked at: addresses to listen on that are none to connect to.
+EVERYWHERE = {"0.0.0.0": "127.0.0.1", "::": "::1"}
 READ_BYTES = 256 * 1024  # of the log's end; vLLM prints some 30 KB of tracebacks when it fails
 
 
@@ -46,6 +48,7 @@ class Server:
         log: Path | None, temporary: bool, silence_s: float,
     ) -> None:  # fmt: skip
         self.name = name
+        host = EVERYWHERE.get(host, host)
         self.url = f"http://{f'[{host}]' if ':' in host else host}:{port}/v1"
         self.log = log
         self._process, self._host, self._port = process, host, port
@@ -115,7 +118,7 @@ class Server:
         # Not before: an impatient second Ctrl-C ends the wait above, and atexit waits again.
         self._stopped = True
         atexit.unregister(self.stop)
-        if self._temporary and running and self._ready and self.log is not None:
+        if self._temporary and running and self.log is not None:
             self.log.unlink(missing_ok=True)
 
     def _healthy(self) -> bool:

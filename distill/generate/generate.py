@@ -21,7 +21,7 @@ from distill.cards import Teacher, load_teacher, model_of
 from distill.engine.choose import open_engine, teacher
 from distill.engine.protocol import Engine
 from distill.errors import DistillError
-from distill.generate.produce import Tally, produce
+from distill.generate.produce import Tally, produce, unasked
 from distill.problems import Counted, load_problems
 from distill.progress import Progress
 from distill.recipe import Recipe
@@ -62,7 +62,7 @@ def generate_run(
     recipe, card = run.recipe, load_teacher(run.recipe.teacher)
     problems, rejected = ensure_problems(run, say)
     kinds = {problem.kind for problem in problems}
-    require_checkers(kinds, judge=bool(judge or recipe.judge))
+    require_checkers(kinds, judge=bool(judge or recipe.judge), sandbox=recipe.sandbox)
     if rejected:
         say(
             f"{rejected:,} input rows cannot be used; each stands with its reason in {run.rejected}"
@@ -74,15 +74,17 @@ def generate_run(
     )
     model = model_of(recipe.teacher)
     started = time.monotonic()
-    engine = engine or open_engine(
-        recipe.engine,
-        teacher(recipe.teacher),
-        batch=recipe.generate.batch,
-        logs=run.servers,
-        say=say,
-    )
+    asker = ask_as(recipe, card, model)
+    if engine is None and unasked(run.path, problems, asker, samples=recipe.generate.samples):
+        engine = open_engine(
+            recipe.engine,
+            teacher(recipe.teacher),
+            batch=recipe.generate.batch,
+            logs=run.servers,
+            say=say,
+        )
     judge = judge or open_judge(recipe.judge, kinds, logs=run.servers, say=say)
-    tally = asyncio.run(_produce(run, problems, card, model, engine, judge))
+    tally = asyncio.run(_produce(run, problems, asker, engine, judge))
     seconds = time.monotonic() - started
     statuses, graded = count_statuses(run.path)
     before = run.read_manifest()["stages"].get("generate", {})
@@ -119,12 +121,9 @@ def count_statuses(folder: Path) -> Counts:
     return Counts(dict(counts.most_common()), dict((+graded).most_common()))
 
 
-async def _produce(
-    run: Run, problems: list[Problem], card: Teacher, model: str | None, engine: Engine,
-    judge: Judge | None,
-) -> Tally:  # fmt: skip
-    recipe = run.recipe
-    asker = Asker(
+def ask_as(recipe: Recipe, card: Teacher, model: str | None) -> Asker:
+    """How the teacher is asked in this run: what makes its series."""
+    return Asker(
         model=card.name,
         revision=identity_of(model, card.revision),
         template=template_hash(model or ""),
@@ -133,8 +132,14 @@ async def _produce(
         sampling=sampling(recipe, card),
         marks=card.marks,
     )
+
+
+async def _produce(
+    run: Run, problems: list[Problem], asker: Asker, engine: Engine | None, judge: Judge | None
+) -> Tally:
+    recipe = run.recipe
     planned = len(problems) * recipe.generate.samples
-    with CheckPool(timeout_s=recipe.check_timeout_s, judge=judge) as pool, \
+    with CheckPool(timeout_s=recipe.check_timeout_s, judge=judge, sandbox=recipe.sandbox) as pool, \
             Progress("generate", planned, "traces") as progress:  # fmt: skip
         try:
             return await produce(
@@ -143,7 +148,8 @@ async def _produce(
                 report=lambda tally: progress.update(tally.done, **figures(tally)),
             )  # fmt: skip
         finally:
-            await engine.close()
+            if engine is not None:
+                await engine.close()
 
 
 def ensure_problems(run: Run, say: Say = print) -> tuple[list[Problem], int]:

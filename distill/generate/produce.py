@@ -62,7 +62,7 @@ async def produce(
     folder: Path,
     problems: Sequence[Problem],
     asker: Asker,
-    engine: Engine,
+    engine: Engine | None,
     pool: CheckPool,
     *,
     samples: int,
@@ -70,7 +70,8 @@ async def produce(
     shard: str = "0",
     report: Report = lambda tally: None,
 ) -> Tally:
-    """Make every planned identity's trace and verdict below ``folder``; returns the counts.
+    """Make every planned identity's trace and verdict below ``folder``; returns the counts. ``engine``
+    may be None where nothing is `unasked`.
 
     Raises `DistillError` when the folder holds another series, is written by somebody else, or the
     disk is full. Whatever was finished by then is on disk.
@@ -88,23 +89,35 @@ async def produce(
         plan = (item for item in work(problems, asker.series, samples) if item[0] not in ledger)
         report(tally)
 
-        async def worker() -> None:
+        async def worker(engine: Engine) -> None:
             for identity, problem in plan:  # shared: each worker takes the next item
                 await _one(identity, problem, asker, engine, pool, ledger, tally, seed)
                 tally.seconds = time.monotonic() - started
                 report(tally)
 
-        try:
-            async with asyncio.TaskGroup() as group:
-                for _ in range(min(engine.in_flight, tally.planned - tally.done)):
-                    group.create_task(worker())
-        except (
-            BaseExceptionGroup
-        ) as errors:  # the first is the cause, the others were cancelled by it
-            raise errors.exceptions[0] from None
+        if tally.done < tally.planned:
+            assert engine is not None, f"{folder}: {tally.planned - tally.done} samples to ask"
+            try:
+                async with asyncio.TaskGroup() as group:
+                    for _ in range(min(engine.in_flight, tally.planned - tally.done)):
+                        group.create_task(worker(engine))
+            except BaseExceptionGroup as errors:  # the first is the cause and cancelled the others
+                raise errors.exceptions[0] from None
         tally.sealed = ledger.seal()
     tally.seconds = time.monotonic() - started
     return tally
+
+
+def unasked(
+    folder: Path, problems: Sequence[Problem], asker: Asker, *, samples: int, shard: str = "0"
+) -> int:
+    """How many planned samples are still to be asked: whether an engine must be started at all.
+
+    Raises as `produce` does, so that a wrong folder is found before a model is loaded.
+    """
+    add_series(folder, asker)
+    with Ledger(folder, shard) as ledger:
+        return len(problems) * samples - ledger.traces - ledger.failed
 
 
 def work(

@@ -88,13 +88,13 @@ def test_a_named_python_that_cannot_serve_is_an_error_not_a_reason_to_take_anoth
         find_vllm()
 
 
-@pytest.mark.parametrize("version", ["0.17.1", "0.10.1", "0.9.0.1", "v0.14.0rc1", "0.17"])
+@pytest.mark.parametrize("version", ["0.21.9", "0.17.1", "0.10.1", "0.9.0.1", "v0.14.0rc1", "0.17"])
 def test_a_version_with_known_holes_is_refused_with_the_way_out(version: str) -> None:
-    with pytest.raises(DistillError, match=r"install 0\.18\.0 or newer.*DISTILL_VLLM_PYTHON"):
+    with pytest.raises(DistillError, match=r"install 0\.22\.0 or newer.*DISTILL_VLLM_PYTHON"):
         vllm.require_safe(Vllm("/opt/python", version))
 
 
-@pytest.mark.parametrize("version", ["0.18.0", "0.32.0+cpu", "1.0", "0.1.dev9+gabc", "nightly"])
+@pytest.mark.parametrize("version", ["0.22.0", "0.32.0+cpu", "1.0", "0.1.dev9+gabc", "nightly"])
 def test_a_newer_version_and_one_that_does_not_say_are_taken(version: str) -> None:
     vllm.require_safe(Vllm("/opt/python", version))
 

@@ -26,10 +26,9 @@ pytestmark = [
 ]
 
 ROOT = Path(__file__).parent.parent.parent
-PROBLEMS, SAMPLES = 700, 2
+PROBLEMS, SAMPLES = 500, 2
 RECIPE = f"""\
 teacher: {{teacher}}
-engine: vllm
 problems:
   - {{{{world: train, count: {PROBLEMS}, seed: 2}}}}
 instruction:
@@ -51,10 +50,13 @@ def generate(folder: Path, teacher: str = "tiny") -> Iterator["subprocess.Popen[
     recipe = folder / "recipe.yaml"
     recipe.write_text(RECIPE.format(teacher=teacher))
     command = [sys.executable, "-m", "distill", "generate", str(recipe)]
-    with subprocess.Popen(
-        [*command, "--run", str(folder / "run")], cwd=ROOT, text=True,
-        stdout=subprocess.PIPE, stderr=(folder / "talk").open("w"),
-    ) as process:  # fmt: skip
+    with (
+        (folder / "talk").open("w") as talk,
+        subprocess.Popen(
+            [*command, "--engine", "vllm", "--run", str(folder / "run")],
+            cwd=ROOT, text=True, stdout=subprocess.PIPE, stderr=talk,
+        ) as process,
+    ):  # fmt: skip
         try:
             yield process
         finally:
@@ -94,7 +96,9 @@ def assert_each_once(folder: Path) -> None:
     judged = list(read_judged(run.path))
     found = [(row.trace.problem_id, row.trace.sample) for row in judged]
     assert len(found) == len(planned) == PROBLEMS * SAMPLES and set(found) == planned
-    assert all(row.verdict is not None for row in judged)
+    statuses = [row.verdict.status for row in judged if row.verdict is not None]
+    assert len(statuses) == len(judged)
+    assert statuses.count("correct") > 0.8 * len(judged)  # by its card 90.2%
 
 
 def test_a_server_or_a_command_killed_in_the_middle_costs_nothing_but_what_was_in_flight(
@@ -115,7 +119,7 @@ def test_a_server_or_a_command_killed_in_the_middle_costs_nothing_but_what_was_i
         assert sentence.startswith("distill: vLLM ended (")
         assert "while it served 'tiny'" in sentence
         assert f"the whole log: {tmp_path / 'run/servers/tiny.log'}" in talk
-        assert "Traceback (most recent call last):\n  File" not in talk.partition("distill: ")[0]
+        assert "Traceback" not in talk.partition("distill: ")[0]
         assert_gone(there)
         assert 100 <= traces(tmp_path) < PROBLEMS * SAMPLES, victim
 
@@ -132,7 +136,7 @@ def test_a_server_or_a_command_killed_in_the_middle_costs_nothing_but_what_was_i
     assert_each_once(tmp_path)
 
 
-@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGINT])
 def test_a_command_ended_while_the_server_loads_leaves_no_process(
     tmp_path: Path, number: signal.Signals
 ) -> None:
