@@ -46,7 +46,8 @@ def pair(gold: str, response: str, sample: int = 0) -> Pair:
     return problem, Trace(series="s", problem_id="p", sample=sample, response=response)
 
 
-GOOD = pair("x+1", "\\boxed{1+x}")
+# Only algebra can tell: a worker is asked.
+GOOD = pair("6", "\\boxed{\\sum_{k=1}^{3} k}")
 
 
 @contextlib.contextmanager
@@ -181,14 +182,14 @@ def survive(deadline_s: float, answers: list[Hostile]) -> list[Ended]:
 def right_together(deadline_s: float, answers: list[Hostile]) -> int:
     """Hostile and good answers at once, from four threads and an event loop in each: good ones right."""
     bad = [pair(a.gold, a.response) for a in answers if "tower" in a.name][:2]
-    good = [pair(f"x+{n}", f"\\boxed{{{n if n % 2 else n + 1}+x}}", n) for n in range(20)]
+    good = [pair(str(n + n % 2), f"\\boxed{{\\sum_{{k=1}}^{{{n}}} 1}}", n) for n in range(20)]
     right: list[int] = []
 
     async def ask(pool: CheckPool) -> None:
         asked = [good[0], bad[0], *good[1:], bad[1]]
         verdicts = await asyncio.gather(*(pool.judge(*each) for each in asked))
         said = [verdicts[0], *verdicts[2:-1]]
-        right.append(sum((v.status == "correct") == bool(n % 2) for n, v in enumerate(said)))
+        right.append(sum((v.status == "correct") == (n % 2 == 0) for n, v in enumerate(said)))
 
     with CheckPool(workers=2, timeout_s=deadline_s) as pool:
         threads = [threading.Thread(target=lambda: asyncio.run(ask(pool))) for _ in range(4)]

@@ -3,7 +3,7 @@
 import time
 
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from distill.verify.answers import extract
@@ -39,7 +39,30 @@ from distill.verify.answers import extract
         ("Therefore\n\\[\nx + 1\n\\]", "x + 1", "last"),
         ("Therefore\n$$\nx + 1\n$$\n", "x + 1", "last"),
         ("It is -3/4", "-3/4", "last"),
+        # tags, hashes, fences
+        ("<answer> $5$ </answer> or so", "5", "phrase"),
+        (r"<answer>\boxed{5}</answer>", "5", "boxed"),
+        ("3 + 2 = <<3+2=5>>5\n#### 5", "5", "phrase"),
+        ("```\n5\n```", "5", "last"),
+        ("The answer is\n```text\n5\n```", "5", "phrase"),
+        ("【答案】5", "5", "phrase"),
+        (r"$\boxed5$", "5", "boxed"),
+        # several that belong together
+        (r"The legs are $\boxed{9}$ and $\boxed{12}$.", "9, 12", "boxed"),
+        ("解得 $x_1=1$，$x_2=2$。", "x_1=1, x_2=2", "last"),
+        # remarks after the answer
+        ("So the sum is 23.\n\nI think that's the answer.", "23", "last"),
+        # thinking is no place
+        (r"<think>\boxed{4}</think> So \boxed{5}", "5", "boxed"),
+        (r"maybe \boxed{4}</think> So \boxed{5}", "5", "boxed"),
+        (r"<think>\boxed{5}", None, None),
+        (r"<think>\boxed{5}</think> Done.", None, None),
         # nothing
+        (r"So the total is \boxed{12", None, None),
+        (r"\boxed{}", None, None),
+        ("<answer></answer>", None, None),
+        ("Answer: ?", None, None),
+        ("It lists 42 pupils. More is needed, so no answer can be given.", None, None),
         ("12 apples.\nI do not know.", None, None),
         ("", None, None),
         ("The answer is not 5.\nno number here", None, None),
@@ -58,6 +81,33 @@ def test_several_different_boxes_are_noted_and_the_last_counts() -> None:
     assert found.note is not None and found.note.startswith("2 different")
 
 
+@pytest.mark.parametrize(
+    "response",
+    [
+        r"\boxed{7} or \boxed{9}",
+        r"It could be \boxed{7}. It could also be \boxed{9}. I am not sure which.",
+        "The answer is 41. The answer is 42.",
+        "答案是 42 或 24，无法确定。",
+    ],
+)
+def test_several_finals_are_left_open(response: str) -> None:
+    found = extract(response)
+    assert found is not None and found.open and found.note
+
+
+@pytest.mark.parametrize(
+    "response",
+    [
+        r"At first \boxed{7}; that was a slip. Corrected: \boxed{9}",
+        "The answer is 7. Wait, no. The answer is 9.",
+        r"Step 1 gives \boxed{7}. Adding two, the final answer is \boxed{9}.",
+    ],
+)
+def test_what_is_withdrawn_or_a_step_conflicts_with_nothing(response: str) -> None:
+    found = extract(response)
+    assert found is not None and found.text.rstrip(".") == "9" and not found.open
+
+
 def test_the_last_expression_can_be_ruled_out() -> None:
     assert extract("She has 12 apples.", last=False) is None
 
@@ -70,6 +120,7 @@ balanced = st.recursive(
 
 @given(st.lists(balanced).map("".join), st.text(max_size=30))
 def test_whatever_has_balanced_braces_survives_its_box(content: str, before: str) -> None:
+    assume("think>" not in content + before)
     before = before.replace("\\", "").replace("{", "").replace("}", "")
     found = extract(f"{before}\\boxed{{{content}}} end")
     assert (found.text if found and found.place == "boxed" else "") == content.strip()

@@ -28,6 +28,17 @@ NAMES = ["Ana", "Ben", "A cat", "Eva"]
         (NUMBERS, "C", "So it must be (C).", "correct"),
         (NUMBERS, "C", r"\boxed{B}", "wrong"),
         (None, "C", r"\boxed{C}", "correct"),
+        (NUMBERS, "C", "故选：C．", "correct"),
+        (NUMBERS, "C", "【答案】C", "correct"),
+        (NUMBERS, "C", "Option A is wrong. Option C is correct.", "correct"),
+        (NUMBERS, "C", "<answer>C</answer>", "correct"),
+        # several letters
+        (NUMBERS, "AC", r"\boxed{C, A}", "correct"),
+        (NUMBERS, "AC", r"\boxed{A \text{ and } C}", "correct"),
+        (NUMBERS, "AC", r"\boxed{A} and \boxed{C}", "correct"),
+        (NUMBERS, "AC", "故选：A、C", "correct"),
+        (NUMBERS, "AC", r"\boxed{A}", "wrong"),
+        (NUMBERS, "A", r"\boxed{AC}", "wrong"),
         # texts of an option
         (NUMBERS, "C", r"\boxed{0.5}", "correct"),
         (NUMBERS, r"\frac{1}{2}", r"\boxed{C}", "correct"),
@@ -39,6 +50,9 @@ NAMES = ["Ana", "Ben", "A cat", "Eva"]
         # no answer
         (NUMBERS, "B", r"\boxed{(B) 8}", "no_answer"),
         (NUMBERS, "B", "It is (A) or (B).", "no_answer"),
+        (NUMBERS, "B", "The answer is A or B.", "no_answer"),
+        (NUMBERS, "B", r"\boxed{A} or \boxed{B}", "no_answer"),
+        (NUMBERS, "B", r"<think>\boxed{B}</think> Done.", "no_answer"),
         (NUMBERS, "B", "I do not know.", "no_answer"),
         # letters that nobody offered
         (NUMBERS, "B", r"\boxed{F}", "wrong"),
@@ -52,7 +66,16 @@ def test_choice_verdicts(
     problem = Problem(id="p", prompt="", kind="choice", answer=answer, choices=choices)
     trace = Trace(series="s", problem_id="p", sample=0, response=response)
     verdict = check(problem, trace)
-    assert (verdict.status, verdict.checker) == (status, "choice/1")
+    assert (verdict.status, verdict.checker) == (status, "choice/2")
+
+
+def test_an_expected_text_stays_right_when_options_are_shuffled() -> None:
+    shuffled = ["8", r"\frac{1}{2}", "5", "6"]
+    for choices, letter in ((NUMBERS, "C"), (shuffled, "B")):
+        problem = Problem(id="p", prompt="", kind="choice", answer=r"\frac{1}{2}", choices=choices)
+        for other in "ABCD":
+            trace = Trace(series="s", problem_id="p", sample=0, response=f"The answer is {other}.")
+            assert (check(problem, trace).status == "correct") == (other == letter)
 
 
 def test_an_open_question_is_unchecked() -> None:

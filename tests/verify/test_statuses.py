@@ -50,7 +50,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     jsonl.write_rows(
         tmp_path / "words.jsonl",
         [
-            {"id": n, "prompt": f'{n}: say "{word}"', "answer": f"x+{n}"}
+            {"id": n, "prompt": f'{n}: say "{word}"', "answer": f"\\int x+{n}"}
             for n, word in enumerate(words)
         ],
     )
@@ -116,7 +116,7 @@ def test_three_statuses_arrive_in_the_verdicts_of_a_file(run: Run, tmp_path: Pat
     jsonl.write_rows(
         path,
         [
-            {"answer": "x+y", "response": f"\\boxed{{{word}}}" if word else "I do not know."}
+            {"answer": "\\int x", "response": f"\\boxed{{{word}}}" if word else "I do not know."}
             for word in WORDS
         ],
     )
