@@ -7,14 +7,14 @@ A fact that could not be looked up is ``null`` and ``why`` says so under the fie
 is guessed.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple, get_args
 
 import msgspec
 
 from distill.errors import DistillError, did_you_mean
-from distill.types import Kind, Role
+from distill.types import Kind, Problem, Role
 from distill.yamlfile import Strict, load_yaml
 
 Shelf = Literal["teachers", "students", "eval", "sources"]
@@ -28,17 +28,26 @@ NotNegative = Annotated[float, msgspec.Meta(ge=0)]
 Share = Annotated[float, msgspec.Meta(ge=0, le=1)]
 # A card's name becomes a folder of the run: nothing in it may lead elsewhere.
 Name = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,99}\Z")]
+Variable = Annotated[str, msgspec.Meta(pattern=r"^[A-Za-z_][A-Za-z0-9_]*\Z")]
+Text = Annotated[str, msgspec.Meta(min_length=1)]
 Value = str | int | float | bool
 # The forms of tests that distill/problemsets.py reads.
 TestsAs = Literal["mbpp", "humaneval", "leetcode", "stdin"]
+# What a row can have: a problem's fields, and what tests are read with.
+COLUMNS = (*Problem.__struct_fields__, "entry", "setup", "code")
+WAYS = ("world", "file", "dataset", "gym")
 
 
 class Marks(Strict, frozen=True, kw_only=True):
     """How a model sets its reasoning apart. ``opened``: the template itself writes the opening mark."""
 
-    open: str = "<think>"
-    close: str = "</think>"
+    open: Text = "<think>"
+    close: Text = "</think>"
     opened: bool = False
+
+    def __post_init__(self) -> None:
+        if self.open == self.close:
+            raise ValueError(f"'open' and 'close' are both '{self.open}', and must differ")
 
 
 class CardSampling(Strict, frozen=True, kw_only=True):
@@ -68,7 +77,7 @@ class Endpoint(Strict, frozen=True, kw_only=True):
 
     urls: Annotated[list[str], msgspec.Meta(min_length=1)]
     api: Literal["chat", "completions"] = "chat"
-    key: str = "DISTILL_API_KEY"
+    key: Variable = "DISTILL_API_KEY"
     in_flight: Positive = 64
 
 
@@ -148,7 +157,8 @@ class RowMap(Strict, frozen=True, kw_only=True):
 
     ``columns`` gives a column of ours the set's name for it (``a.b`` reaches into nested ones; of a list
     of names, `choices` makes a list and everything else one text of lines). Only rows that have the values
-    of ``where`` and none of ``where_not`` are chosen. A null drops what a card says there.
+    of ``where`` and none of ``where_not`` are chosen. A null inside these three drops what a card says there,
+    and ``answer_in: whole`` how it finds the answer.
     ``answer_in: index`` counts from 0; ``first``: the first choice is the right one, and a hash decides the
     order in which they are asked.
     """
@@ -169,6 +179,11 @@ class RowMap(Strict, frozen=True, kw_only=True):
     licence: str | None = None
     language: str | None = None
 
+    def __post_init__(self) -> None:
+        for name in self.columns:
+            if name not in COLUMNS:
+                raise ValueError(f"'columns' has no '{name}'{did_you_mean(name, COLUMNS)}")
+
 
 class ProblemSource(RowMap, frozen=True, kw_only=True):
     """Where problems come from: one of ``world``, ``file``, ``dataset``, ``card``, ``gym``, and how their
@@ -181,6 +196,28 @@ class ProblemSource(RowMap, frozen=True, kw_only=True):
     source: str | None = None
     count: Positive | None = None
     seed: Natural = 0
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        ways = [way for way in WAYS if getattr(self, way)] or ["card"]
+        unused = [f for f in self.__struct_fields__ if getattr(self, f) and _unused(ways[0], f)]
+        if unused and len(ways) == 1:
+            raise ValueError(f"a source by '{ways[0]}' cannot use '{unused[0]}': take it out")
+        for name, ours in (("size", "count"), ("seed", "seed")):
+            if name in self.gym_config:
+                raise ValueError(f"'{name}' inside 'gym_config': write '{ours}' beside it instead")
+
+
+def _unused(way: str, setting: str) -> bool:
+    """Whether a setting would say nothing about rows that come this way (`resolve` looks at the ways)."""
+    if setting in (*WAYS, "card"):
+        return False
+    if way == "world":
+        return setting not in ("count", "seed", "source")
+    places = ("subset", "split", "revision")
+    if way == "gym":
+        return setting in (*places, "tests")
+    return setting in ("seed", "gym_config", *(places if way == "file" else ()))
 
 
 class ProblemCard(RowMap, frozen=True, kw_only=True):
@@ -212,17 +249,11 @@ class Benchmark(Strict, frozen=True, kw_only=True):
 
 Card = Teacher | Student | Benchmark | ProblemCard
 _TYPES: dict[Shelf, type[Any]] = {
-    "teachers": Teacher,
-    "students": Student,
-    "eval": Benchmark,
-    "sources": ProblemCard,
-}
-_CALLED = {
-    "teachers": "teacher",
-    "students": "student",
-    "eval": "benchmark",
-    "sources": "problem card",
-}
+    "teachers": Teacher, "students": Student, "eval": Benchmark, "sources": ProblemCard,
+}  # fmt: skip
+_CALLED: dict[str, str] = dict(
+    zip(SHELVES, ("teacher", "student", "benchmark", "problem card"), strict=True)
+)
 ROLE_SHELF: dict[Role, Shelf] = {"teacher": "teachers", "student": "students", "base": "students"}
 
 
@@ -292,7 +323,7 @@ def resolve(source: ProblemSource) -> ProblemSource:
     """A source with its card's mapping underneath: what the source sets wins (`columns` and the conditions
     key by key). Where it names a file, a data set or a gym task of its own, nothing of where the card's rows
     lie holds any more. Raises `DistillError` unless there is exactly one way to get rows."""
-    ways = [way for way in (source.world, source.file, source.dataset, source.gym) if way]
+    ways = [way for way in WAYS if getattr(source, way)]
     if len(ways) + (source.card is not None and not ways) != 1 or (source.card and source.world):
         raise DistillError(
             "a source of problems needs exactly one of 'world', 'file', 'dataset', 'gym' and 'card' "
@@ -304,9 +335,8 @@ def resolve(source: ProblemSource) -> ProblemSource:
     merged: dict[str, Any] = {"source": source.source or card.name}
     for field in RowMap.__struct_fields__:
         ours, theirs = getattr(source, field), getattr(card, field)
-        merged[field] = (
-            {**theirs, **ours} if isinstance(ours, dict) else theirs if ours is None else ours
-        )
+        both = {**theirs, **ours} if isinstance(ours, dict) else ours
+        merged[field] = theirs if both is None else both
     places = ["dataset", "gym", "subset", "revision", "split"] if ways else []
     answers = ["answer_in", "answer_after"] if source.answer_in or source.answer_after else []
     merged |= {field: getattr(source, field) for field in places + answers}
@@ -326,17 +356,24 @@ def all_cards() -> Iterator[tuple[Shelf, Found]]:
             yield shelf, Found(load_yaml(path, _TYPES[shelf]), path)
 
 
-def find_card(name: str) -> Found:
-    """A card as ``SHELF/NAME``, a bare name that only one shelf has, or the path of a file."""
+def find_card(name: str, among: Sequence[Shelf] = SHELVES) -> Found:
+    """A card as ``SHELF/NAME``, a bare name that only one shelf has (of those ``among`` which it is looked
+    for), or the path of a file. Raises `DistillError` for one that is not there or not the only one."""
     if is_path(name) and Path(name).is_file():
         return Found(load_yaml(Path(name), _TYPES[_shelf_of(Path(name))]), Path(name))
-    shelf, _, short = name.rpartition("/")
-    for candidate in [s for s in SHELVES if s == shelf] or SHELVES:
-        if short in names(candidate):
-            path = find(short, candidate)
-            return Found(load_yaml(path, _TYPES[candidate]), path)
-    known = [f"{s}/{n}" for s in SHELVES for n in names(s)]
-    raise DistillError(f"no card '{name}'{did_you_mean(name, known)}")
+    shelf, slash, short = name.rpartition("/")
+    shelves = [s for s in SHELVES if s == shelf] if slash else among
+    if not shelves or (not slash and is_path(name)):
+        raise DistillError(f"{name}: no such file, and no shipped card (SHELF/NAME)")
+    having = [s for s in shelves if short in names(s)]
+    if len(having) > 1:
+        both = " or ".join(f"'{s}/{name}'" for s in having)
+        raise DistillError(f"several cards are called '{name}': say {both}")
+    if not having:
+        known = [f"{s}/{n}" if slash else n for s in shelves for n in names(s)]
+        raise DistillError(f"no card '{name}'{did_you_mean(name, set(known))}")
+    path = find(short, having[0])
+    return Found(load_yaml(path, _TYPES[having[0]]), path)
 
 
 def _shelf_of(path: Path) -> Shelf:
@@ -346,11 +383,8 @@ def _shelf_of(path: Path) -> Shelf:
             return shelf
     keys = load_yaml(path, dict[str, Any])
     marks: dict[str, Shelf] = {
-        "problems": "eval",
-        "learning_rate": "students",
-        "dataset": "sources",
-        "gym": "sources",
-    }
+        "problems": "eval", "learning_rate": "students", "dataset": "sources", "gym": "sources",
+    }  # fmt: skip
     return next((shelf for key, shelf in marks.items() if key in keys), "teachers")
 
 
@@ -361,6 +395,5 @@ def model_of(name: str) -> str | None:
 
 
 def local_model(name: str, shelf: Shelf, model: str) -> str:
-    """A card's ``model`` as transformers takes it: a hub id, or a path when it starts with ``./``
-    (relative to the card)."""
+    """A card's ``model`` as transformers takes it: a hub id, or a path (``./``, relative to the card)."""
     return str((find(name, shelf).parent / model).resolve()) if model.startswith(".") else model

@@ -95,15 +95,21 @@ def generate(recipe: str | None, run_folder: Path, engine: str | None, as_json: 
     from distill.run import open_run
     from distill.verify.run import graded_line
 
-    done = generate_run(open_run(run_folder, recipe, engine=engine), say=say)
-    counts = ", ".join(f"{status} {count:,}" for status, count in done.statuses.items())
-    failed = f", {done.failed:,} cannot be asked (failed.jsonl)" if done.failed else ""
+    run = open_run(run_folder, recipe, engine=engine)
+    done = generate_run(run, say=say)
+    counts = [f"{status} {count:,}" for status, count in done.statuses.items()]
+    if done.failed:
+        counts.append(f"{done.failed:,} cannot be asked (failed.jsonl)")
     show(
         done,
         as_json,
-        f"{done.traces:,} of {done.planned:,} traces, {done.made_now:,} made now: {counts}{failed}"
+        f"{done.traces:,} of {done.planned:,} traces, {done.made_now:,} made now: {', '.join(counts)}"
         f"{graded_line(done.graded)}",
     )
+    if 0 < done.planned <= done.failed:
+        raise DistillError(
+            f"none of the {done.planned:,} planned traces can be asked: {run.failed} says why"
+        )
 
 
 @cli.command(name="serve")
@@ -140,10 +146,15 @@ def serve_(card: str, vllm_args: tuple[str, ...], host: str, port: int) -> None:
 @click.option(
     "--judge", metavar="CARD", help="A teacher's card: the model that grades kind `judge`."
 )
+@click.option(
+    "--sandbox",
+    metavar="NAME",
+    help="Where programs run: auto, bubblewrap, landlock, container, none, or a container's command.",
+)
 @json_option
 def verify(
     files: tuple[Path, ...], run_folder: Path, out: Path, kind: Kind, again: bool,
-    judge: str | None, as_json: bool,
+    judge: str | None, sandbox: str | None, as_json: bool,
 ) -> None:  # fmt: skip
     """Judge the traces of FILES, or of the run.
 
@@ -164,9 +175,11 @@ def verify(
     grader = open_judge(Judging(teacher=judge), say=say) if judge else None
     with Progress("verify", 0, "traces") as progress:
         if files:
-            judged = verify_file(list(files), out, kind, progress, judge=grader)
+            place = sandbox or "auto"
+            judged = verify_file(list(files), out, kind, progress, judge=grader, sandbox=place)
         else:
-            judged = verify_run(open_existing(run_folder), again, progress, judge=grader)
+            run = open_existing(run_folder)
+            judged = verify_run(run, again, progress, judge=grader, sandbox=sandbox)
     show(judged, as_json, judged.line())
 
 
@@ -375,10 +388,17 @@ def show(value: object, as_json: bool, text: str) -> None:
     print(text)
 
 
+def stop_once(*_: object) -> None:
+    """The first SIGTERM ends the command; more of them do not disturb how it cleans up."""
+    # Not SIG_IGN, which programs started meanwhile would inherit.
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    raise KeyboardInterrupt
+
+
 def main(arguments: Sequence[str] | None = None) -> None:
     """The console script: a user's mistake is one sentence and exit 2, Ctrl-C is 130."""
     # SIGTERM (a preempted job) stops a stage the way Ctrl-C does: what is finished is kept.
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    signal.signal(signal.SIGTERM, stop_once)
     try:
         cli.main(
             args=list(arguments) if arguments is not None else None,

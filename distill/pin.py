@@ -8,8 +8,10 @@ A revision names the exact files behind a hub id, so that a run can be made agai
 download: nothing but the id of the newest commit is asked for.
 """
 
+import contextlib
 import json
 import re
+import stat
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
@@ -78,13 +80,15 @@ def to_pin(wanted: Sequence[str]) -> list[Target]:
 
 def pin(targets: Iterable[Target], out: Path | None = None) -> Iterator[Pinned]:
     """Ask the hub about each card and write its revision: in place, or as a copy ``out/SHELF/NAME.yaml``."""
+    if out is not None and out.exists() and not out.is_dir():
+        raise DistillError(f"--out {out} is a file: name a folder")
     unreachable = ""
     for target in targets:
         try:
             if unreachable:
                 raise DistillError(unreachable)
             revision = newest_revision(target.kind, target.hub_id)
-            text = target.path.read_text(encoding="utf-8")
+            text = target.path.read_bytes().decode()  # as it is: read_text would change CRLF
             new = with_revision(text, target.inside, revision, target.path)
             path = target.path if out is None else out / target.path.parent.name / target.path.name
             _write(path, new, in_place=out is None)
@@ -122,7 +126,12 @@ def newest_revision(kind: Literal["model", "dataset"], hub_id: str) -> str:
         raise DistillError(
             f"the hub answered {error.response.status_code} for '{hub_id}'"
         ) from None
-    except (OSError, ValueError, errors.HTTPError) as error:  # type: ignore[attr-defined]
+    except (AttributeError, KeyError, TypeError, ValueError):
+        raise DistillError(
+            f"the hub at {constants.ENDPOINT} answered something else than a {kind}'s facts for "
+            f"'{hub_id}'; is HF_ENDPOINT a hub?"
+        ) from None
+    except (OSError, errors.HTTPError) as error:  # type: ignore[attr-defined]
         first = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise _OutOfReach(f"the hub at {constants.ENDPOINT} cannot be reached: {first}") from None
     if not re.fullmatch(r"[0-9a-f]{40}", str(revision)):
@@ -149,12 +158,18 @@ def with_revision(text: str, inside: tuple[str, ...], revision: str, path: Path)
         lines[start:end] = [""] * (end - start)
     if "revision" in node:
         number = node.lc.key("revision")[0]
+        # What stands behind a former revision says who gave that one.
+        kept = r"\2" if node["revision"] is None else ""
         lines[number] = re.sub(
-            r"^(\s*revision:)[^#\n]*?(\s+#.*)?$", rf"\g<1> {plain}\2", lines[number]
+            r"^(\s*revision:)[^#\r\n]*?(\s+#[^\r\n]*)?(\s*)$",
+            rf"\g<1> {plain}{kept}\3",
+            lines[number],
         )
     else:
         number, column = node.lc.key("model" if "model" in node else "dataset")
-        lines[number] = f"{lines[number].rstrip()}\n{' ' * column}revision: {plain}\n"
+        line = lines[number].rstrip("\r\n")
+        eol = lines[number][len(line) :] or "\n"
+        lines[number] = f"{line}{eol}{' ' * column}revision: {plain}{eol}"
     new = "".join(lines)
     expected = _plain(tree)
     _at(expected, inside)["revision"] = revision
@@ -218,10 +233,15 @@ def _plain(node: Any) -> Any:
 
 
 def _write(path: Path, text: str, *, in_place: bool) -> None:
+    real = path.resolve()  # a link stays one
     try:
-        jsonl.write_bytes(path, text.encode())
-    except DistillError as error:
-        path.with_name(path.name + ".tmp").unlink(missing_ok=True)
+        mode = stat.S_IMODE(real.stat().st_mode) if real.exists() else None
+        jsonl.write_bytes(real, text.encode())
+        if mode is not None:
+            real.chmod(mode)
+    except (DistillError, OSError) as error:
+        with contextlib.suppress(OSError):
+            real.with_name(real.name + ".tmp").unlink(missing_ok=True)
         why = str(error).partition(";")[0]
         way = (
             "with --out DIR a pinned copy goes there instead" if in_place else "name another folder"

@@ -13,6 +13,7 @@ them, `distill.problemsets` reads their tests, `distill.gym` makes those of reas
 """
 
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
@@ -52,6 +53,12 @@ class Counted(msgspec.Struct):
         ]
         return f"{self.source}: {self.rows:,} rows → {', '.join(parts)}"
 
+
+# What stands before and between the letters of an answer to a choice: "option C", "A and D", "(A)(D)".
+_OPTION = re.compile(
+    r"^\s*(?:the\s+)?(?:options?|choices?|answers?)\b\s*(?:is|are|:)?", re.IGNORECASE
+)
+_BETWEEN = re.compile(r"[\s(){}\[\]$.,;:&、，；和与及]|\\(?:text|textbf|mathrm)\b|\band\b")
 
 OnCount = Callable[[Counted], object]
 
@@ -222,10 +229,38 @@ def _check(row: Row, kind: Kind, answer: str | list[str] | None) -> None:
         raise ValueError("kind 'choice' needs 'choices'")
     if row.choices and len(row.choices) > len(LETTERS):
         raise ValueError(f"{len(row.choices)} choices, and only {len(LETTERS)} letters")
+    if kind == "choice":
+        for one in answer if isinstance(answer, list) else [str(answer)]:
+            _require_choice(one, row.choices or [])
     if kind == "code" and row.tests is None:
         raise ValueError("kind 'code' needs 'tests'")
     if kind == "gym" and row.gym is None:
         raise ValueError("kind 'gym' needs 'gym'")
+
+
+def _require_choice(answer: str, choices: list[str]) -> None:
+    """Refuse an answer that is neither one or several letters of the choices nor the text of one."""
+    offered = LETTERS[: len(choices)]
+    said = _OPTION.sub("", answer).strip()
+    begun = re.match(r"\(?([A-Z])[).:．：、]\s*\S", said)  # "C. 7", "(C) 7"
+    letters = _BETWEEN.sub("", said)
+    if len(letters) == 1:
+        letters = letters.upper()
+    named = letters and set(letters) <= set(offered) and len(set(letters)) == len(letters)
+    if named or (begun and begun[1] in offered):
+        return
+    if any(_bare(choice) == _bare(answer) for choice in choices):
+        return
+    hint = ""
+    if answer.isdecimal() and int(answer) < len(choices):
+        hint = "; if it counts from 0, say 'answer_in: index'"
+    raise ValueError(
+        f"answer '{answer[:80]}' is neither a letter (A to {offered[-1]}) nor the text of a choice{hint}"
+    )
+
+
+def _bare(text: str) -> str:
+    return re.sub(r"[\s$]+|\\text|[{}]", "", text).rstrip(".").casefold()
 
 
 def _name(source: ProblemSource) -> str:

@@ -124,7 +124,8 @@ class Evaluate(Strict, frozen=True, kw_only=True):
 
 
 class Recipe(Strict, frozen=True, kw_only=True):
-    """Everything one run decides."""
+    """Everything one run decides. ``sandbox``: where programs of kind `code` run: ``auto``, ``bubblewrap``,
+    ``landlock``, ``container``, ``none``, or the command that starts a container."""
 
     problems: Annotated[list[ProblemSource], msgspec.Meta(min_length=1)]
     teacher: str = "tiny"
@@ -136,6 +137,7 @@ class Recipe(Strict, frozen=True, kw_only=True):
     )
     show_instruction: bool = True
     check_timeout_s: Above0 = 10.0
+    sandbox: str = "auto"
     judge: Judging | None = None
     generate: Generate = Generate()
     filter: Filter = Filter()

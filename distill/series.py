@@ -1,7 +1,7 @@
 """A series: one model asked in one way. Its 12 hex digits are the first part of every identity.
 
     asker = Asker(model="tiny", revision="1f0c…", template="9a41…", instruction={}, sampling=Sampling())
-    asker.series        # "3f9d02c4a1be": model, revision, template, instruction, sampling, policy step
+    asker.series        # "3f9d02c4a1be": model, revision, template, instruction, sampling, marks, policy step
 
 ``max_tokens`` is left out: raising it continues or redoes only what ended by ``length``.
 """
@@ -38,6 +38,8 @@ class Asker(Record, frozen=True, kw_only=True):
             "temperature": self.sampling.temperature,
             "top_p": self.sampling.top_p,
             "top_k": self.sampling.top_k,
+            # They decide what a trace calls reasoning.
+            "marks": [self.marks.open, self.marks.close, self.marks.opened],
             "step": self.step,
         }
 

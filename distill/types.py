@@ -55,11 +55,13 @@ class FunctionTests(Record, tag="function", frozen=True, kw_only=True):
     code: str
 
 
-class CommandTests(Record, tag="command", frozen=True, kw_only=True):
-    """A user's own command over ``files``, for languages other than Python."""
+class CommandTests(Record, tag="command", frozen=True, kw_only=True, omit_defaults=True):
+    """A user's own command over ``files``, for languages other than Python. The code goes where a file says
+    ``{code}``; with ``cases`` (input, expected output) the command is run for each."""
 
     files: dict[str, str]
     run: list[str]
+    cases: list[tuple[str, str]] = []
 
 
 Tests = StdinTests | FunctionTests | CommandTests

@@ -118,7 +118,12 @@ def _explain(path: Path, tree: Any, message: str, type_: type) -> str:
         inside = f" in '{named}'" if named else ""
         return f"{path}:{line}: key '{missing.group(1)}' is missing{inside}"
     reason = what[0].lower() + what[1:]
-    if "matching regex" in reason:
+    if "matching regex" in reason and named == "key":  # it may be the key itself: never shown
+        reason = (
+            "not the name of an environment variable (letters, digits and '_', no digit first); put the "
+            "key into a variable, DISTILL_API_KEY for one, and name that"
+        )
+    elif "matching regex" in reason:
         reason = "only letters, digits, '.', '_' and '-' can stand here, a letter or digit first"
     return f"{path}:{line}: key '{named}': {reason}" if named else f"{path}:{line}: {reason}"
 

@@ -54,6 +54,14 @@ def test_a_byte_order_mark_is_dropped(tmp_path: Path) -> None:
         (GOOD + "zzz: 1\n", "mine.yaml:11: unknown key 'zzz'; known: access, context, epochs, "),
         (GOOD + "marks: {clos: <t>}\n", "mine.yaml:11: unknown key 'clos'; did you mean 'close'?"),
         (GOOD + "1: x\n", "unknown key '1'"),
+        (
+            GOOD + "marks:\n  close: ''\n",
+            "mine.yaml:12: key 'close': expected `str` of length >= 1",
+        ),
+        (
+            GOOD + "marks: {open: '|', close: '|'}\n",
+            "mine.yaml:11: key 'marks': 'open' and 'close' are both '|', and must differ",
+        ),
         # missing keys
         ("name: mine\n", "mine.yaml:1: key 'learning_rate' is missing"),
         (
@@ -199,3 +207,42 @@ def test_the_folder_decides_which_kind_a_card_is_before_its_keys_do(tmp_path: Pa
 def test_a_shipped_card_is_found_by_name(name: str, shelf: str) -> None:
     found = cards.find_card(name)
     assert found.path.parent.name == shelf and found.card.name == name.split("/")[-1]
+
+
+@pytest.mark.parametrize(
+    "name,sentence",
+    [
+        ("qwq-32", "no card 'qwq-32'; did you mean 'qwq-32b'?"),
+        ("teachers/qwq-32", "no card 'teachers/qwq-32'; did you mean 'teachers/qwq-32b'?"),
+        ("students/qwq-32b", "no card 'students/qwq-32b'"),
+        ("gsm8k", "several cards are called 'gsm8k': say 'eval/gsm8k' or 'sources/gsm8k'"),
+        # the last word alone is not enough
+        ("nowhere/qwq-32b", "nowhere/qwq-32b: no such file, and no shipped card (SHELF/NAME)"),
+        ("run/students/qwen3-0.6b", "run/students/qwen3-0.6b: no such file"),
+        ("./qwq-32b", "./qwq-32b: no such file"),
+        ("/qwq-32b", "/qwq-32b: no such file"),
+        ("mine.yaml", "mine.yaml: no such file"),
+    ],
+)
+def test_a_card_that_is_not_there_or_not_the_only_one_is_one_sentence(
+    name: str, sentence: str
+) -> None:
+    with pytest.raises(DistillError) as raised:
+        cards.find_card(name)
+    assert sentence in str(raised.value) and "\n" not in str(raised.value)
+
+
+def test_a_bare_name_can_be_looked_for_on_some_shelves_only() -> None:
+    assert cards.find_card("tiny", among=("teachers", "students")).path.parent.name == "teachers"
+
+
+@pytest.mark.parametrize("key", ["sk-secret123", "1secret", "secret key", "secret\\n", ""])
+def test_what_is_no_name_of_a_variable_may_be_a_key_and_is_not_shown(
+    key: str, tmp_path: Path
+) -> None:
+    path = tmp_path / "t.yaml"
+    path.write_text(f'name: t\nmodel: m\nendpoint:\n  urls: [http://x/v1]\n  key: "{key}"\n')
+    with pytest.raises(DistillError) as raised:
+        cards.load_teacher(str(path))
+    assert "t.yaml:5: key 'key': not the name of an environment variable" in str(raised.value)
+    assert "secret" not in str(raised.value)

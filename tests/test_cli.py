@@ -104,7 +104,7 @@ def test_cards_lists_every_shelf_and_shows_one() -> None:
 FLAGS = {
     "generate": ["--engine", "--json", "--run"],
     "serve": ["--host", "--port"],
-    "verify": ["--again", "--json", "--judge", "--kind", "--out", "--run"],
+    "verify": ["--again", "--json", "--judge", "--kind", "--out", "--run", "--sandbox"],
     "filter": ["--json", "--kind", "--out", "--run"],
     "train": ["--processes", "--run", "--student"],
     "eval": ["--engine", "--json", "--run", "--student"],

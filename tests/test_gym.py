@@ -86,7 +86,6 @@ REFUSED = [
     ({"gym": "chain_summ"}, "no task 'chain_summ'; did you mean 'chain_sum'?"),
     ({"gym": "chain_sum", "gym_config": {"terms": 1}}, "refuses these settings"),
     ({"gym": "chain_sum", "gym_config": {"min_terms": 9}}, "refuses these settings: max_terms"),
-    ({"gym": "chain_sum", "gym_config": {"seed": 1}}, "refuses these settings"),
     ({"gym": "composite"}, "refuses these settings"),
     ({"gym": "rearc"}, "cannot be scored from a file of problems"),
 ]

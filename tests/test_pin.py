@@ -23,6 +23,9 @@ ROOT = Path(__file__).parent.parent
 SHA = "0123456789abcdef0123456789abcdef01234567"
 
 
+OTHER = {"alist": b"[]", "empty": b"{}", "page": b"<html>hello</html>", "text": b'"x"'}
+
+
 class Hub(BaseHTTPRequestHandler):
     """Answers as a hub does: by the id that is asked for."""
 
@@ -38,6 +41,8 @@ class Hub(BaseHTTPRequestHandler):
         elif "nothing" in self.path:
             body = {"id": "x"}
         data = json.dumps(body).encode()
+        for word, other in OTHER.items():
+            data = other if word in self.path else data
         self.send_response(status)
         for name, value in {**headers, "Content-Length": str(len(data))}.items():
             self.send_header(name, value)
@@ -139,6 +144,43 @@ def test_one_that_cannot_be_pinned_is_a_sentence_and_the_others_go_on(tmp_path: 
         assert (tmp_path / f"{name}.yaml").read_text() == TEACHER.format(model=name)
 
 
+def test_something_that_is_no_hub_is_a_sentence_a_card_and_the_others_go_on(tmp_path: Path) -> None:
+    given = [write(tmp_path, name, name) for name in [*OTHER, "model"]]
+    with hub() as server:
+        done = pin(*given, at=address(server), cwd=tmp_path)
+        home = address(server)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr.splitlines() == [
+        f"./{name}.yaml: the hub at {home} answered something else than a model's facts for "
+        f"'someone/{name}'; is HF_ENDPOINT a hub?"
+        for name in OTHER
+    ]
+    assert done.stdout.count(SHA) == 1
+
+
+def test_a_link_its_mode_and_the_ends_of_lines_stay(tmp_path: Path) -> None:
+    write(tmp_path, "real")
+    real, link = tmp_path / "real.yaml", tmp_path / "mine.yaml"
+    real.write_bytes(real.read_bytes().replace(b"\n", b"\r\n"))
+    real.chmod(0o640)
+    link.symlink_to("real.yaml")
+    with hub() as server:
+        done = pin("./mine.yaml", at=address(server), cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert link.is_symlink() and real.stat().st_mode & 0o777 == 0o640
+    assert real.read_bytes() == PINNED.encode().replace(b"\n", b"\r\n")
+
+
+def test_a_file_in_place_of_the_folder_for_copies_is_one_sentence(tmp_path: Path) -> None:
+    card = write(tmp_path)
+    (tmp_path / "taken").write_text("x")
+    for out, sentence in (("taken", "--out taken is a file"), ("taken/in", "cannot be written")):
+        with hub() as server:
+            done = pin(card, "--out", out, at=address(server), cwd=tmp_path)
+        assert done.returncode == 2 and sentence in done.stderr
+        assert "Traceback" not in done.stderr and (tmp_path / "taken").read_text() == "x"
+
+
 def test_no_hub_is_one_sentence_a_card_and_exit_2(tmp_path: Path) -> None:
     given = [write(tmp_path, name) for name in ("one", "two")]
     done = pin(*given, at="http://127.0.0.1:9", cwd=tmp_path)
@@ -200,6 +242,14 @@ def test_a_place_that_cannot_be_written_offers_another(tmp_path: Path) -> None:
     [
         ("model: a/b\n", (), f"model: a/b\nrevision: {SHA}\n"),
         ("revision:\nmodel: a/b\n", (), f"revision: {SHA}\nmodel: a/b\n"),
+        ("model: a/b", (), f"model: a/b\nrevision: {SHA}\n"),
+        ("model: a/b\r\nx: 1\r\n", (), f"model: a/b\r\nrevision: {SHA}\r\nx: 1\r\n"),
+        ("model: a/b\nrevision: old # as another pins it\n", (), f"model: a/b\nrevision: {SHA}\n"),
+        (
+            "model: a/b\r\nrevision: old  # by us\r\nx: 1 # y\r\n",
+            (),
+            f"model: a/b\r\nrevision: {SHA}\r\nx: 1 # y\r\n",
+        ),
         ("model: a/b\nrevision: old\n", (), f"model: a/b\nrevision: {SHA}\n"),
         (
             "problems:\n  dataset: a/b\nwhy:\n  problems.revision: none\n",

@@ -253,3 +253,25 @@ def test_a_run_says_and_logs_what_became_of_the_rows_that_are_no_problems(tmp_pa
     assert (logged["event"], logged["not_chosen"]) == ("problems", {"question_type": 1})
     assert ensure_problems(run, said.append) == (problems, 1)
     assert said == [sentence]
+
+
+NONE_USABLE = [
+    ([{"type": "b"}, {"type": "c"}], "0 rows were rejected and 2 were not chosen (by 'type' 2)"),
+    (
+        [{"type": "b"}, {"type": "a", "prompt": "p"}],
+        "1 rows were rejected and 1 were not chosen (by 'type' 1); the first rejected: FILE:2: no answer",
+    ),
+    ([{"type": "a"}], "1 rows were rejected; the first rejected: FILE:1: no prompt"),
+    ([], "the sources have no rows"),
+]
+
+
+@pytest.mark.parametrize(("rows", "sentence"), NONE_USABLE)
+def test_a_run_without_a_problem_says_what_became_of_the_rows(
+    rows: list[dict], sentence: str, tmp_path: Path
+) -> None:
+    file = write(tmp_path / "x.jsonl", *rows)
+    run = Run(tmp_path, Recipe(problems=[ProblemSource(file=file, where={"type": "a"})]))
+    with pytest.raises(DistillError) as raised:
+        ensure_problems(run, lambda line: None)
+    assert f"no usable problem: {sentence.replace('FILE', file)}" in str(raised.value)

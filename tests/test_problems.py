@@ -167,3 +167,37 @@ def test_a_chat_prompt_gets_the_instruction_on_its_last_message() -> None:
     problem = Problem(id="x", prompt=chat, answer="1")
     asked = render_prompt(problem, {"math": "Box it."})
     assert [m.content for m in asked] == ["s", "u\nBox it."]
+
+
+FOUR = ["1", "2 cm", r"$\text{Three}$", "four"]
+
+
+@pytest.mark.parametrize(
+    "answer",
+    ["A", "d", "(B)", "C.", "AD", "A and D", "(A)(D)", "A, B", ["A", "D"], "option C", r"\text{(B)}",
+     "B. 2 cm", "2 cm", "three", "1", 1, "Four."],
+)  # fmt: skip
+def test_the_answer_to_a_choice_is_letters_or_the_text_of_one(
+    answer: object, tmp_path: Path
+) -> None:
+    row = {"prompt": "p", "choices": FOUR, "answer": answer}
+    problems, bad = load(write(tmp_path / "x.jsonl", row))
+    assert len(problems) == 1 and not bad
+
+
+@pytest.mark.parametrize(
+    "answer,hint",
+    [("E", ""), ("AE", ""), ("AA", ""), ("five", ""), (["A", "E"], ""), ("E. x", ""), (9, ""),
+     (2, "; if it counts from 0, say 'answer_in: index'"),
+     ("0", "; if it counts from 0, say 'answer_in: index'")],
+)  # fmt: skip
+def test_an_answer_that_is_none_of_the_choices_is_set_aside(
+    answer: object, hint: str, tmp_path: Path
+) -> None:
+    row = {"prompt": "p", "choices": FOUR, "answer": answer}
+    problems, [bad] = load(write(tmp_path / "x.jsonl", row))
+    assert not problems
+    said = "E" if isinstance(answer, list) else answer
+    assert bad.reason == (
+        f"answer '{said}' is neither a letter (A to D) nor the text of a choice{hint}"
+    )

@@ -1,5 +1,6 @@
 """The series: one model asked in one way."""
 
+from distill.cards import Marks
 from distill.series import Asker
 from distill.types import Sampling
 
@@ -19,6 +20,8 @@ def test_the_series_depends_on_everything_that_changes_what_would_be_written() -
         Asker(model="m", sampling=Sampling(temperature=0.5)),
         Asker(model="m", sampling=Sampling(top_p=0.5)),
         Asker(model="m", sampling=Sampling(top_k=5)),
+        Asker(model="m", marks=Marks(close="</t>")),
+        Asker(model="m", marks=Marks(opened=True)),
         Asker(model="m", step=1),
     ]
     assert len({asker.series for asker in asked}) == len(asked)

@@ -1,1 +1,1 @@
-"""What turns a prompt into a trace: the in-process engine and, later, servers."""
+"""What turns a prompt into a trace: the in-process engine, vLLM, and servers of others."""

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import NamedTuple
 
-from distill.cards import load_teacher, model_of
+from distill.cards import find, is_path, load_teacher, model_of, shipped
 from distill.engine.endpoint import EndpointEngine
 from distill.engine.local import LocalEngine
 from distill.engine.protocol import Engine, Served
@@ -20,6 +20,7 @@ Say = Callable[[str], object]
 def teacher(name: str) -> Served:
     """What a teacher's card (a shipped name or a path) says about asking it."""
     card = load_teacher(name)
+    own = is_path(name) and find(name, "teachers").resolve().parent != shipped("teachers").resolve()
     return Served(
         name=card.name,
         model=model_of(name),
@@ -29,6 +30,7 @@ def teacher(name: str) -> Served:
         template_args=card.template_args,
         serve=card.serve,
         endpoint=card.endpoint,
+        path=name if own else None,
     )
 
 
@@ -44,7 +46,7 @@ def choose(wanted: str, served: Served) -> Choice:
     if wanted != "auto":
         return Choice(wanted, "as asked")
     if served.endpoint is not None:
-        return Choice("endpoint", f"the card of '{served.name}' names one")
+        return Choice("endpoint", f"{served.card} names one")
     if not has_gpu():
         return Choice("local", "no GPU here; --engine vllm asks for a server all the same")
     vllm = find_vllm()
@@ -76,9 +78,7 @@ def open_engine(
     if choice.kind == "endpoint":
         return EndpointEngine.of_card(served, seeded=seeded)
     if served.model is None:
-        raise DistillError(
-            f"the card of '{served.name}' names no model, so only an endpoint can serve it"
-        )
+        raise DistillError(f"{served.card} names no model, so only an endpoint can serve it")
     if choice.kind == "local":
         return LocalEngine(
             served.model, batch=batch, revision=served.revision, template_args=served.template_args

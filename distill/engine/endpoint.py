@@ -25,7 +25,7 @@ import msgspec
 
 from distill.engine.key import Key
 from distill.engine.post import Answer, open_session, post
-from distill.engine.probe import probe, proxy_for, refused
+from distill.engine.probe import probe, proxy_for, refused, through
 from distill.engine.protocol import PromptTooLong, Reply, Request, Served, key_of
 from distill.engine.render import Renderer
 from distill.engine.reply import (
@@ -49,6 +49,7 @@ LONGEST_DELAY = 1 / 6
 REST = 1 / 12  # for 10 s a URL that failed is asked only if no other is left
 HELD = 1 / 4  # a request that a server holds for 30 s is as good as a reply
 ATTEMPTS = 12  # of one request that a server took and failed, while others succeed
+ODD_ATTEMPTS = 4  # of one whose answers are well-formed and none
 IN_FLIGHT = 256  # for a server of ours: vLLM batches as many sequences by default
 SHRINKS = 3  # a server may refuse first max_tokens and then its sum with the prompt
 KEPT = "what was finished is kept, and the same command goes on from there"
@@ -126,7 +127,7 @@ class EndpointEngine:
         cls, served: Served, *, seeded: bool, patience_s: float | None = None
     ) -> "EndpointEngine":
         """The engine for the URLs of a card; each is asked first whether it serves the model."""
-        card, where = served.endpoint, f"the card of '{served.name}'"
+        card, where = served.endpoint, served.card
         if card is None:
             raise DistillError(
                 f"{where} names no endpoint: give it 'endpoint' with 'urls', or take another engine"
@@ -145,7 +146,7 @@ class EndpointEngine:
     ) -> "EndpointEngine":
         """The engine for a server that we started, which is stopped when the engine is closed."""
         server.check()
-        listed = probe(server.url, Key.none(), server.name, f"the card of '{served.name}'")
+        listed = probe(server.url, Key.none(), server.name, served.card)
         return cls(
             served, [Base(server.url, listed)], key=Key.none(), api="chat", in_flight=IN_FLIGHT,
             seeded=seeded, server=server, patience_s=patience_s,
@@ -158,7 +159,7 @@ class EndpointEngine:
         prompt = self._prompt(request)
         read = read_chat if prompt is None else read_completion
         most = request.sampling.max_tokens
-        delay_s, failures, shrinks = FIRST_DELAY * self._patience_s, 0, 0
+        delay_s, failures, odd, shrinks = FIRST_DELAY * self._patience_s, 0, 0, 0
         while True:
             base = self._pick()
             body = self._body(request, prompt, base, most)
@@ -169,7 +170,8 @@ class EndpointEngine:
                 try:
                     said = read(answer.body)
                 except ValueError as error:
-                    answer = answer._replace(problem=f"200, but {error}", taken=True)
+                    shape = isinstance(error, msgspec.ValidationError)
+                    answer = answer._replace(problem=f"200, but {error}", taken=True, odd=shape)
                 else:
                     self._failing_since = None
                     return _reply(said, time.monotonic() - started)
@@ -178,8 +180,9 @@ class EndpointEngine:
                 if isinstance(refusal, Fits):
                     most, shrinks = refusal.max_tokens, shrinks + 1
                 continue
-            failures += answer.taken
-            left_s = self._bear(base, answer, started, request, failures)
+            failures, odd = failures + answer.taken, odd + answer.odd
+            last = failures >= ATTEMPTS or odd >= ODD_ATTEMPTS
+            left_s = self._bear(base, answer, started, request, failures if last else 0)
             wait_s = max(delay_s * self._jitter.uniform(0.5, 1.5), answer.retry_after_s)
             delay_s = min(2 * delay_s, LONGEST_DELAY * self._patience_s)
             await self._pause(min(wait_s, left_s))
@@ -275,15 +278,15 @@ class EndpointEngine:
             return refusal
         if refusal == "too_long":
             raise PromptTooLong(shorten(self._key.hide(complaint.message)))
-        where = f"the card of '{self._served.name}'"
+        where = self._served.card
         sentence = refused(base.url, answer.status, complaint, self._key, where, answer.location)
-        raise DistillError(f"{sentence}; {KEPT}")
+        raise DistillError(f"{sentence}{through(base.proxy)}; {KEPT}")
 
     def _bear(
         self, base: Base, answer: Answer, started: float, request: Request, failures: int
     ) -> float:
         """Note a failed attempt. Returns for how many seconds more nothing but failures is borne;
-        raises when that is over, or when this request alone keeps failing."""
+        raises when that is over. ``failures``: how often this request failed, where that is enough."""
         now = time.monotonic()
         base.rests_until = now + REST * self._patience_s
         if self._server is not None:
@@ -291,13 +294,13 @@ class EndpointEngine:
         oldest = min(next(iter(self._attempts.values()), now), started)
         if self._failing_since is None or now - oldest > HELD * self._patience_s:
             self._failing_since = now
-        problem = shorten(self._key.hide(answer.problem))
+        problem = shorten(self._key.hide(answer.problem)) + through(base.proxy)
         failing_s = now - self._failing_since
         if failing_s >= self._patience_s:
             raise DistillError(
                 f"{base.url} has failed for {failing_s:.0f} s, at last with: {problem}; {KEPT}"
             )
-        if failures >= ATTEMPTS:
+        if failures:
             asked = f"'{request.identity.problem_id}', sample {request.identity.sample}"
             raise DistillError(
                 f"{base.url} failed {failures} times on problem {asked}, at last with: {problem}; "

@@ -11,6 +11,8 @@ from urllib.parse import quote
 
 from distill.errors import DistillError
 
+SECRET = 6  # characters; what is shorter is not hidden
+
 
 class Key:
     """A key and the name of the variable that it came from. Neither ``repr`` nor ``str`` shows it."""
@@ -24,6 +26,12 @@ class Key:
 
     @classmethod
     def of_variable(cls, variable: str) -> "Key":
+        if not re.fullmatch(r"[A-Za-z_][A-Za-z0-9_]*", variable):
+            # Not repeated: it may be the key itself.
+            raise DistillError(
+                "'key' of an endpoint is no name of an environment variable (letters, digits and _): put "
+                "the key into a variable, DISTILL_API_KEY for one, and name that"
+            )
         value = os.environ.get(variable, "").strip()
         if not (value.isascii() and value.isprintable()):
             # An HTTP library would refuse such a header by printing it.
@@ -47,5 +55,6 @@ class Key:
         return {"Authorization": f"Bearer {self._value}"} if self._value else {}
 
     def hide(self, text: str) -> str:
-        """A text without the key, for messages."""
-        return self._spellings.sub("[key]", text) if self._value else text
+        """A text without the key, for messages. A very short one ("x", for a server that wants any) is no
+        secret, and would be found in every sentence."""
+        return self._spellings.sub("[key]", text) if len(self._value) >= SECRET else text

@@ -21,12 +21,14 @@ from aiohttp.connector import AddrInfoType
 from distill.engine.reply import read_complaint
 
 CONNECT_S = 15.0
+LARGEST = 256 << 20  # bytes of an answer, unpacked; a million tokens have 5 MB
 AGAIN = (408, 409, 425, 429)  # statuses below 500 that pass
 
 
 class Answer(NamedTuple):
     """A response, or why there is none. ``problem`` is set where asking again may mend it; ``taken``:
-    the server had the request, so that the request itself may be what breaks it."""
+    the server had the request, so that the request itself may be what breaks it. ``odd``: asking again
+    hardly mends it."""
 
     status: int = 0
     body: bytes = b""
@@ -34,6 +36,7 @@ class Answer(NamedTuple):
     taken: bool = False
     retry_after_s: float = 0.0
     location: str | None = None
+    odd: bool = False
 
 
 def open_session(headers: Mapping[str, str]) -> aiohttp.ClientSession:
@@ -55,10 +58,25 @@ async def post(
             url, data=body, proxy=proxy,
             allow_redirects=False,  # the key would go along
         ) as response:  # fmt: skip
-            return _answer(response.status, await response.read(), response.headers)
+            read = await _read(response)
+            if read is None:
+                return Answer(
+                    problem=f"an answer of more than {LARGEST:,} bytes", taken=True, odd=True
+                )
+            return _answer(response.status, read, response.headers)
     except (aiohttp.ClientError, OSError) as error:  # TimeoutError is an OSError
         unreached = isinstance(error, (aiohttp.ClientConnectorError, TimeoutError))
         return Answer(problem=_why(error), taken=not unreached)
+
+
+async def _read(response: aiohttp.ClientResponse) -> bytes | None:
+    """The body; None where it is too large to be an answer."""
+    body = bytearray()
+    async for piece in response.content.iter_any():
+        body += piece
+        if len(body) > LARGEST:
+            return None
+    return bytes(body)
 
 
 def _answer(status: int, body: bytes, headers: Mapping[str, str]) -> Answer:

@@ -7,17 +7,19 @@ Synchronous and short. No redirect is followed, since the key would go along. Th
 answers is not tried here.
 """
 
+import contextlib
 import http.client
+import time
 import urllib.error
 import urllib.request
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from urllib.parse import urlsplit
 
 from distill.engine.key import Key
 from distill.engine.reply import Complaint, Listed, one_line, read_complaint, read_models, shorten
 from distill.errors import DistillError, did_you_mean
 
-TIMEOUT_S = 15.0
+TIMEOUT_S = 15.0  # for the whole answer
 LARGEST = 16 << 20  # bytes of a model list; the longest public one has 1 MB
 SHOWN = 8  # models that a message lists
 
@@ -60,23 +62,29 @@ def list_models(url: str, key: Key, card: str) -> list[Listed]:
     question = urllib.request.Request(
         f"{url}/models", headers={"Accept": "application/json", **key.headers()}
     )
+    ends_by = time.monotonic() + TIMEOUT_S
     try:
         with opener.open(question, timeout=TIMEOUT_S) as answer:
-            return read_models(answer.read(LARGEST))
+            return read_models(b"".join(_pieces(answer, ends_by)))
     except urllib.error.HTTPError as error:
-        with error:
-            complaint = read_complaint(error.read(LARGEST))
-            location = error.headers.get("Location")
-        raise DistillError(refused(url, error.code, complaint, key, card, location)) from None
+        pieces: list[bytes] = []
+        with (
+            error,
+            contextlib.suppress(OSError, http.client.HTTPException),
+        ):  # what has come will do
+            pieces.extend(_pieces(error, ends_by))
+        complaint, location = read_complaint(b"".join(pieces)), error.headers.get("Location")
+        sentence = refused(url, error.code, complaint, key, card, location)
+        raise DistillError(f"{sentence}{through(proxy)}") from None
     except (OSError, http.client.HTTPException) as error:
         reason = error.reason if isinstance(error, urllib.error.URLError) else error
         raise DistillError(
-            f"{url} cannot be reached ({key.hide(_why(reason))}): start the server, or correct "
-            f"the address in {card}"
+            f"{url} cannot be reached ({key.hide(_why(reason))}{through(proxy)}): start the server, or "
+            f"correct the address in {card}"
         ) from None
     except ValueError as error:
         raise DistillError(
-            f"{url}/models lists no models ({shorten(key.hide(str(error)))}): "
+            f"{url}/models lists no models ({shorten(key.hide(str(error)))}{through(proxy)}): "
             f"no OpenAI-compatible server is there; correct the address in {card}"
         ) from None
 
@@ -139,6 +147,28 @@ def proxy_for(url: str) -> str | None:
     return urllib.request.getproxies().get(parts.scheme)
 
 
+def through(proxy: str | None) -> str:
+    """The end of a sentence about a URL that was asked through a proxy: which one, without its
+    password."""
+    if proxy is None:
+        return ""
+    host = proxy.rpartition("@")[2].rpartition("//")[2].rstrip("/")
+    return f"; asked through the proxy {shorten(one_line(host))}, which the environment names"
+
+
+def _pieces(
+    answer: http.client.HTTPResponse | urllib.error.HTTPError, ends_by: float
+) -> Iterator[bytes]:
+    """An answer as it comes, until time or size is used up. A server that sends a byte now and then
+    never meets the limit of one read."""
+    size = 0
+    while size < LARGEST and (piece := answer.read1(1 << 16)):
+        size += len(piece)
+        yield piece
+        if time.monotonic() > ends_by:
+            raise TimeoutError
+
+
 class _NoRedirect(urllib.request.HTTPRedirectHandler):
     def redirect_request(self, *args: object, **kwargs: object) -> None:
         """Returning None makes the answer an `HTTPError`."""
@@ -147,7 +177,7 @@ class _NoRedirect(urllib.request.HTTPRedirectHandler):
 def _why(reason: object) -> str:
     """An error of the network in words."""
     if isinstance(reason, TimeoutError):
-        return f"no answer within {TIMEOUT_S:.0f} s"
+        return f"no whole answer within {TIMEOUT_S:.0f} s"
     if isinstance(reason, OSError) and reason.strerror:
         return reason.strerror
     return shorten(str(reason) or type(reason).__name__)

@@ -22,7 +22,7 @@ class Served(NamedTuple):
     """A model that is to answer, and how its card says it is served.
 
     ``name`` is what people call it; ``model`` a hub id or folder (None: only the owner of the endpoint
-    can say it).
+    can say it); ``path`` the file of a card of one's own.
     """
 
     name: str
@@ -33,6 +33,12 @@ class Served(NamedTuple):
     template_args: Mapping[str, str | bool | int] = {}
     serve: Serve = Serve()
     endpoint: Endpoint | None = None
+    path: str | None = None
+
+    @property
+    def card(self) -> str:
+        """What messages call the card: a copy of a shipped one often has the same name."""
+        return f"the card {self.path}" if self.path else f"the card of '{self.name}'"
 
 
 class Request(NamedTuple):

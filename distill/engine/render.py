@@ -32,7 +32,11 @@ class Renderer:
             self.tokenizer: Any = AutoTokenizer.from_pretrained(model, revision=revision)
         except (OSError, ValueError) as error:
             first = str(error).strip().splitlines()[0]
-            raise Missing(f"the tokenizer of '{model}' cannot be loaded: {first}") from None
+            raise Missing(
+                f"the tokenizer of '{model}' cannot be loaded ({first.rstrip('.')}): let this machine reach "
+                "the hub once (a network, no HF_HUB_OFFLINE), or name its folder; for an endpoint "
+                "'api: chat' needs none here"
+            ) from None
         self._template_args = dict(template_args or {})
 
     def ids(self, messages: Sequence[Message], prefix: str = "") -> list[int]:

@@ -4,7 +4,8 @@
     read_refusal(message, code)          # Fits(524), "too_long", "rename" or None
 
 Servers agree on little beyond OpenAI's own fields, so that unknown fields are ignored and absent ones
-are nothing. What does not read at all is a `ValueError`, for the caller to treat as a failed attempt.
+are nothing. What does not read at all is a `ValueError`, for the caller to treat as a failed attempt;
+JSON of another shape is its subclass ``msgspec.ValidationError``: asking again hardly mends that.
 Nothing here sends anything.
 """
 
@@ -17,6 +18,8 @@ from distill import jsonl
 from distill.types import Finish, Record
 
 LONGEST_QUOTE = 300  # characters of a server's message that a sentence of ours repeats
+MOST_TOKENS = 1 << 40  # what a server counts beyond that is no count
+LONGEST_CONTEXT = 1 << 31
 
 
 # ── answers ──────────────────────────────────────────────────────────────────────────────────────
@@ -33,15 +36,17 @@ class Said(NamedTuple):
     completion_tokens: int
 
 
-class _Usage(Record, frozen=True):
-    prompt_tokens: int | None = None
-    completion_tokens: int | None = None
+class _Part(Record, frozen=True):
+    """A piece of a content in pieces. Of another type than text, it is not dropped silently."""
+
+    text: str
+    type: Literal["text", "output_text"] = "text"
 
 
 class _Message(Record, frozen=True):
     """``reasoning`` (vLLM, OpenRouter) or ``reasoning_content`` (DeepSeek, SGLang, older vLLM)."""
 
-    content: str | None = None
+    content: str | list[_Part] | None = None
     reasoning: str | None = None
     reasoning_content: str | None = None
 
@@ -61,12 +66,16 @@ C = TypeVar("C", _ChatChoice, _TextChoice)
 
 class _ChatReply(Record, frozen=True):
     choices: list[_ChatChoice]
-    usage: _Usage | None = None
+    usage: object = None
+
+
+class _Upstream(Record, frozen=True):
+    error: object = None
 
 
 class _TextReply(Record, frozen=True):
     choices: list[_TextChoice]
-    usage: _Usage | None = None
+    usage: object = None
 
 
 # OpenAI's words, vLLM's and those of text-generation-inference.
@@ -88,19 +97,35 @@ def read_chat(body: bytes) -> Said:
 
     No content is an empty text: a trace that was cut while the model was thinking.
     """
-    reply = jsonl.decode(body, _ChatReply)
+    reply = _decode(body, _ChatReply)
     choice = _first(reply.choices)
     message = choice.message
+    content = message.content or ""
+    text = content if isinstance(content, str) else "".join(part.text for part in content)
     # An empty reasoning field says that there is no reasoning parser, not that there was no thought.
     reasoning = message.reasoning or message.reasoning_content or None
-    return _said(message.content or "", reasoning, choice.finish_reason, reply.usage)
+    return _said(text, reasoning, choice.finish_reason, reply.usage)
 
 
 def read_completion(body: bytes) -> Said:
     """The first choice of a text completion; it is raw, marks and all."""
-    reply = jsonl.decode(body, _TextReply)
+    reply = _decode(body, _TextReply)
     choice = _first(reply.choices)
     return _said(choice.text, None, choice.finish_reason, reply.usage)
+
+
+R = TypeVar("R", _ChatReply, _TextReply)
+
+
+def _decode(body: bytes, type_: type[R]) -> R:
+    try:
+        return jsonl.decode(body, type_)
+    except msgspec.ValidationError:
+        upstream = jsonl.decode(body, _Upstream)
+        if upstream.error is None:
+            raise
+        # A gateway's way to say that what it asked is busy: that may pass.
+        raise ValueError(f"an error: {read_complaint(body).message}") from None
 
 
 def _first(choices: list[C]) -> C:
@@ -111,16 +136,25 @@ def _first(choices: list[C]) -> C:
     return choices[0]
 
 
-def _said(text: str, reasoning: str | None, finish: str | None, usage: _Usage | None) -> Said:
-    usage = usage or _Usage()
+def _said(text: str, reasoning: str | None, finish: str | None, usage: object) -> Said:
+    told: dict[str, object] = usage if isinstance(usage, dict) else {}
     return Said(
         text,
         reasoning,
         # A reason that nobody knows, or none: whether the answer is whole cannot be told.
         _FINISHES.get(finish or "", "aborted"),
-        usage.prompt_tokens or 0,
-        usage.completion_tokens or 0,
+        _count(told.get("prompt_tokens"), MOST_TOKENS) or 0,
+        _count(told.get("completion_tokens"), MOST_TOKENS) or 0,
     )
+
+
+def _count(value: object, most: int) -> int | None:
+    """A count as servers write it (5, 5.0, "5"); None where it is none, or one that cannot be."""
+    if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
+        value = int(value)
+    if isinstance(value, bool) or not isinstance(value, int | float) or not 0 < value <= most:
+        return None
+    return int(value) if value == int(value) else None
 
 
 # ── models ───────────────────────────────────────────────────────────────────────────────────────
@@ -135,12 +169,26 @@ class Listed(Record, frozen=True, kw_only=True):
     max_model_len: int | None = None
 
 
+class _Row(Record, frozen=True, kw_only=True):
+    id: str
+    owned_by: str | None = None
+    root: str | None = None
+    max_model_len: object = None
+
+
 class _Models(Record, frozen=True):
-    data: list[Listed]
+    data: list[_Row]
 
 
 def read_models(body: bytes) -> list[Listed]:
-    return jsonl.decode(body, _Models).data
+    """What a list of models says. A context that cannot be one is none."""
+    return [
+        Listed(
+            id=row.id, owned_by=row.owned_by, root=row.root,
+            max_model_len=_count(row.max_model_len, LONGEST_CONTEXT),
+        )
+        for row in jsonl.decode(body, _Models).data
+    ]  # fmt: skip
 
 
 # ── errors ───────────────────────────────────────────────────────────────────────────────────────

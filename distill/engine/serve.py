@@ -27,7 +27,7 @@ def to_serve(card: str) -> Served:
     if (folder / "config.json").is_file():
         return Served(name=folder.name, model=str(folder))
     try:
-        found, path = find_card(card)
+        found, path = find_card(card, among=("teachers", "students"))
     except DistillError:
         if folder.is_dir():
             raise Missing(f"{card}: no model there (no config.json)") from None
@@ -35,7 +35,7 @@ def to_serve(card: str) -> Served:
     if isinstance(found, Teacher):
         served = teacher(str(path))
         if served.model is None:
-            raise DistillError(f"the card of '{found.name}' names no model that could be served")
+            raise DistillError(f"{served.card} names no model that could be served")
         return served
     if not isinstance(found, Student):
         raise DistillError(f"{card} is no model: name a teacher, a student or a model folder")
@@ -44,9 +44,12 @@ def to_serve(card: str) -> Served:
             f"student '{found.name}' starts at random, so that there is nothing to serve yet: train it "
             f"and name its folder ('distill serve run/students/{found.name}')"
         )
+    # With rope_theta, the context is what training makes of the model: its config.json says less, and
+    # vLLM refuses more than that.
+    context = found.context if found.rope_theta is None else None
     return Served(
         name=found.name, model=local_model(str(path), "students", found.model),
-        revision=found.revision, context=found.context, marks=found.marks, serve=found.serve,
+        revision=found.revision, context=context, marks=found.marks, serve=found.serve,
     )  # fmt: skip
 
 

@@ -29,6 +29,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from distill.engine.arguments import require_allowed, require_harmless
 from distill.engine.gpus import gpu_count, has_gpu
 from distill.engine.key import Key
 from distill.engine.protocol import Served
@@ -46,15 +47,6 @@ MODULE = (
     "vllm.entrypoints.openai.api_server"  # the `vllm` script looks up a distribution 'vllm' only
 )
 PRIVATE = "127.0.0.1"
-
-# Not for a card to say. Those that load Python code would be a way around trust_remote_code.
-OURS = ("model", "host", "port", "served-model-name", "api-key", "config")
-CODE = (
-    "trust-remote-code", "tool-parser-plugin", "reasoning-parser-plugin", "io-processor-plugin",
-    "middleware", "logits-processors", "model-class-overrides", "worker-cls", "worker-extension-cls",
-    "scheduler-cls",
-)  # fmt: skip
-WHOLE_NAMES = ("reasoning-parser",)  # options by themselves, though others begin like that
 
 
 class Vllm(NamedTuple):
@@ -160,31 +152,9 @@ def on_cpu(vllm: Vllm) -> bool:
     return vllm.cpu or not has_gpu()
 
 
-def require_harmless(given: Sequence[str], whose: str) -> None:
-    """Refuse arguments that are ours to say or that load code. As vLLM reads them: ``_`` for ``-``,
-    any unambiguous beginning, ``--name=value`` and ``--name.key``."""
-    for argument in given:
-        spelled = argument.replace("_", "-")
-        name = re.split(r"[=.+]", spelled.removeprefix("--"))[0] if spelled[:2] == "--" else ""
-        begun = [word for word in (*OURS, *CODE) if name and word.startswith(name)]
-        refused = begun[0] if begun and name not in WHOLE_NAMES else None
-        shown = argument.partition("=")[0]  # the value may be a key
-        if "trust-remote-code" in spelled or refused in CODE:
-            raise DistillError(
-                f"{whose} gives vLLM '{shown}', which loads code that comes with a model or a card: "
-                "take it out"
-            )
-        if refused == "api-key":
-            raise DistillError(
-                f"{whose} gives vLLM '{shown}', and every user of this machine can read a command "
-                "line: take it out"
-            )
-        if refused is not None:
-            raise DistillError(f"{whose} gives vLLM '{shown}', which distill sets: take it out")
-
-
 def environment(served: Served, vllm: Vllm, private: bool) -> dict[str, str]:
-    """Ours, without the keys of endpoints, and without what would change how Python starts."""
+    """Ours, without DISTILL_API_KEY, the key that this model's card names, and what would change how
+    Python starts. A variable that only another card names (a judge's) stays."""
     ours = dict(os.environ)
     # PYTHONOPTIMIZE strips an assertion that vLLM before 0.22 relies on (CVE-2026-41523).
     secret = [
@@ -242,12 +212,12 @@ def _usable(served: Served, extra_args: Sequence[str]) -> Vllm:
             f"a Python that has it by {PYTHON}"
         )
     require_safe(vllm)
-    require_harmless(served.serve.args, f"the card of '{served.name}'")
+    require_allowed(served.serve.args, served.card)
     require_harmless(extra_args, "the command line")
     there = 0 if vllm.cpu else gpu_count()
     if served.serve.gpus > there:
         raise DistillError(
-            f"the card of '{served.name}' asks for {served.serve.gpus} GPUs and {there} are here: serve "
+            f"{served.card} asks for {served.serve.gpus} GPUs and {there} are here: serve "
             "it on a machine that has them and name that by an endpoint card, or take a smaller model"
         )
     model = served.model or ""

@@ -43,14 +43,14 @@ class Benchmark(NamedTuple):
         return digest.hexdigest()
 
 
-def load(name: str, recipe: Evaluate) -> Benchmark:
+def load(name: str, recipe: Evaluate, *, sandbox: str = "auto") -> Benchmark:
     """A benchmark by card name or path. Raises `DistillError` for a row that cannot be used: a
     score over the rows that happened to read would not be this benchmark's."""
     card = cards.load_benchmark(name)
     kind = cards.resolve(card.problems).kind
     if kind is not None:  # said before anything is fetched
         try:
-            require_checkers([kind])
+            require_checkers([kind], sandbox=sandbox)
         except DistillError as error:
             raise DistillError(f"benchmark '{name}': {error}") from None
     problems = list(load_problems([card.problems], _refuse))

@@ -275,9 +275,9 @@ def evaluate_run(
     if not names:
         raise DistillError("the recipe names no benchmark; list some under 'eval: benchmarks:'")
     chosen = _chosen(run, students)
-    asked = [benchmark_cards.load(name, recipe.evaluate) for name in names]
+    asked = [benchmark_cards.load(name, recipe.evaluate, sandbox=recipe.sandbox) for name in names]
     kinds = {problem.kind for benchmark in asked for problem in benchmark.problems}
-    require_checkers(kinds, judge=recipe.judge is not None)
+    require_checkers(kinds, judge=recipe.judge is not None, sandbox=recipe.sandbox)
     who = list(subjects(run, chosen))
     judge = open_judge(recipe.judge, kinds, logs=run.servers, say=say)
     measured = asyncio.run(_measure_all(run, who, asked, opener, judge))
@@ -315,7 +315,8 @@ async def _measure_all(
     run: Run, who: Sequence[Subject], benchmarks: Sequence[Benchmark], opener: Opener,
     judge: Judge | None,
 ) -> list[Measured]:  # fmt: skip
-    with CheckPool(timeout_s=run.recipe.check_timeout_s, judge=judge) as pool:
+    recipe = run.recipe
+    with CheckPool(timeout_s=recipe.check_timeout_s, judge=judge, sandbox=recipe.sandbox) as pool:
         return [m for subject in who for m in await measure(run, subject, benchmarks, pool, opener)]
 
 

@@ -163,12 +163,24 @@ def ensure_problems(run: Run, say: Say = print) -> tuple[list[Problem], int]:
             if counted.problems < counted.rows:
                 say(str(counted))
         if not problems:
-            first = f"; the first: {rejected[0].where}: {rejected[0].reason}" if rejected else ""
-            raise DistillError(f"no usable problem: {len(rejected):,} rows were rejected{first}")
+            raise DistillError(f"no usable problem: {_why_none(rejected, counts)}")
         jsonl.write_rows(run.rejected, rejected)
         jsonl.write_rows(run.problems, problems)
     rows = jsonl.seal(run.rejected).rows if run.rejected.exists() else 0
     return list(run.read_problems()), rows
+
+
+def _why_none(rejected: list[Rejected], counts: list[Counted]) -> str:
+    """What became of the rows when none of them is a problem."""
+    if not sum(counted.rows for counted in counts):
+        return "the sources have no rows"
+    parts = [f"{len(rejected):,} rows were rejected"]
+    left_out = sum((counted.not_chosen for counted in counts), Counter[str]())
+    if left_out:
+        columns = ", ".join(f"by '{name}' {n:,}" for name, n in left_out.most_common())
+        parts.append(f"{left_out.total():,} were not chosen ({columns})")
+    first = f"; the first rejected: {rejected[0].where}: {rejected[0].reason}" if rejected else ""
+    return f"{' and '.join(parts)}{first}"
 
 
 def sampling(recipe: Recipe, card: Teacher) -> Sampling:

@@ -13,9 +13,11 @@ from distill.errors import DistillError, missing_extra
 from distill.types import Kind, Problem, Trace, Verdict
 from distill.verify import gym
 from distill.verify.choice import check_choice
+from distill.verify.code import check_code
 from distill.verify.gym import check_gym
 from distill.verify.item import Checker, Item, Judgement, item_of, verdict_of
-from distill.verify.math import check_math, quick_math
+from distill.verify.math import check_math, prepare_math, quick_math
+from distill.verify.sandbox import find_sandbox
 
 
 def check_open(item: Item) -> Judgement:
@@ -27,6 +29,7 @@ def check_open(item: Item) -> Judgement:
 CHECKERS: dict[Kind, Checker] = {
     "math": check_math,
     "choice": check_choice,
+    "code": check_code,
     "gym": check_gym,
     "open": check_open,
 }
@@ -39,8 +42,9 @@ QUICK: dict[Kind, Callable[[Item], Judgement | None]] = {
 }
 
 
-def require_checkers(kinds: Iterable[Kind], *, judge: bool = False) -> None:
-    """Refuse kinds that nothing here can check. ``judge``: whether there is a model that grades.
+def require_checkers(kinds: Iterable[Kind], *, judge: bool = False, sandbox: str = "auto") -> None:
+    """Refuse kinds that nothing here can check. ``judge``: whether there is a model that grades;
+    ``sandbox``: where programs are to run.
 
     Raises `DistillError` that names them and the way out.
     """
@@ -52,19 +56,14 @@ def require_checkers(kinds: Iterable[Kind], *, judge: bool = False) -> None:
             "kind 'judge' needs a model that grades: name its card by 'judge: {teacher: CARD}' in the "
             "recipe, or for a file by --judge CARD; or give these problems kind 'open'"
         )
-    missing = sorted(asked - CHECKERS.keys() - {"judge"})
-    if missing:
-        names = " and ".join(f"'{kind}'" for kind in missing)
-        raise DistillError(
-            f"no checker for kind {names} yet; kinds with one: {', '.join(sorted(CHECKERS))}; "
-            "leave these problems out, or give them kind 'open' to keep them unchecked"
-        )
+    if "code" in asked:
+        find_sandbox(sandbox)
 
 
 def prepare(kind: Kind) -> None:
     """What is slow once, before the first item of a kind: imports and sympy's tables (1.6 s and 0.3 s)."""
     if kind == "math":
-        check_math(Item(problem_id="", kind="math", answer="x+1", response="\\boxed{1+x}"))
+        prepare_math()
     elif kind == "gym":
         gym.prepare()
 

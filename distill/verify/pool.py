@@ -5,9 +5,10 @@
         for verdict in pool.judge_all(pairs): ...          # from any thread, in input order
 
 What needs no algebra is decided in the calling process; a worker (1.6 s to import math-verify) is only
-started when an answer asks for one. Each worker belongs to one thread, which feeds it one item at a
+started when an answer asks for one. Programs (kind `code`) run in sandboxes instead, with limits of their
+own (`distill.verify.code`). Each worker belongs to one thread, which feeds it one item at a
 time and kills it when the deadline passes: status ``timeout``. A worker that dies is ``checker_error``.
-It protects this process from what answers do to sympy; it does not run model-written programs.
+It protects this process from what answers do to sympy.
 """
 
 import asyncio
@@ -29,6 +30,7 @@ from distill import jsonl
 from distill.errors import DistillError
 from distill.types import Kind, Problem, Trace, Verdict
 from distill.verify.check import quick, require_checkers
+from distill.verify.code import CodeChecker
 from distill.verify.item import Item, Judgement, item_of, verdict_of
 from distill.verify.judge import Judge
 from distill.verify.worker import READY
@@ -40,16 +42,17 @@ LOOK_AHEAD = 64  # items per worker that `judge_all` reads beyond the one it wai
 
 class CheckPool:
     """Worker processes that judge traces. ``worker`` is the module whose `main` they run; ``judge`` grades
-    what no rule can check, and is closed with the pool."""
+    what no rule can check, and is closed with the pool; ``sandbox``: where programs run."""
 
     def __init__(
         self, workers: int | None = None, timeout_s: float = 10.0, *,
-        worker: str = "distill.verify.worker", judge: Judge | None = None,
+        worker: str = "distill.verify.worker", judge: Judge | None = None, sandbox: str = "auto",
     ) -> None:  # fmt: skip
         self.workers = workers or os.cpu_count() or 1
         self.timeout_s = timeout_s
         self._module = worker
         self._judge = judge
+        self._code = CodeChecker(timeout_s, sandbox)
         self._threads = ThreadPoolExecutor(self.workers, thread_name_prefix="check")
         self._own = threading.local()  # .worker: the one of this thread
         self._lock = threading.Lock()
@@ -79,6 +82,8 @@ class CheckPool:
             require_checkers([item.kind], judge=self._judge is not None)
             assert self._judge is not None
             return self._judge.submit(item, trace.identity)
+        if item.kind == "code":
+            return self._threads.submit(self._code.judge, item)
         return quick(item) or self._threads.submit(self._ask, item)
 
     def _ask(self, item: Item) -> Judgement:
@@ -124,7 +129,9 @@ class CheckPool:
             self._closed = True
             for worker in self._alive:
                 worker.kill()
+        self._code.kill()
         self._threads.shutdown(wait=True, cancel_futures=True)
+        self._code.close()
         for worker in self._alive:  # no thread reads from them any more
             worker.close_pipes()
         self._alive.clear()

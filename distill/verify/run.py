@@ -80,10 +80,11 @@ class FileVerdict(Verdict, frozen=True, kw_only=True):
 
 
 def verify_run(
-    run: Run, again: bool = False, progress: Progress | None = None, *, judge: Judge | None = None
-) -> Verified:
+    run: Run, again: bool = False, progress: Progress | None = None, *, judge: Judge | None = None,
+    sandbox: str | None = None,
+) -> Verified:  # fmt: skip
     """Judge the traces of a run that have no verdict (``again``: all), shard by shard under its lock.
-    ``judge`` replaces the recipe's.
+    ``judge`` and ``sandbox`` replace the recipe's.
 
     Memory: the run's problems without their prompts, and one segment's verdicts. Raises
     `DistillError` while another process writes to the run.
@@ -91,7 +92,8 @@ def verify_run(
     problems = {problem.id: _without_prompt(problem) for problem in run.read_problems()}
     run.need(run.traces, "distill generate")
     kinds = {problem.kind for problem in problems.values()}
-    require_checkers(kinds, judge=bool(judge or run.recipe.judge))
+    sandbox = sandbox or run.recipe.sandbox
+    require_checkers(kinds, judge=bool(judge or run.recipe.judge), sandbox=sandbox)
     judge = judge or open_judge(run.recipe.judge, kinds, logs=run.servers)
     statuses: Counter[Status] = Counter()
     graded: Counter[Status] = Counter()
@@ -100,7 +102,8 @@ def verify_run(
     if progress:
         progress.total = sum(1 for segment in todo for _ in jsonl.lines(segment.traces))
     judged = 0
-    with CheckPool(timeout_s=run.recipe.check_timeout_s, judge=judge) as pool:
+    timeout_s = run.recipe.check_timeout_s
+    with CheckPool(timeout_s=timeout_s, judge=judge, sandbox=sandbox) as pool:
         for segment in todo:
             with jsonl.locked(segment.traces.parent):
                 for old, new in _judge_segment(segment, problems, pool, again):
@@ -172,6 +175,7 @@ def verify_file(
     workers: int | None = None,
     timeout_s: float = 10.0,
     judge: Judge | None = None,
+    sandbox: str = "auto",
 ) -> Verified:
     """Judge the rows of trace files into ``out``: one verdict per row that can be used, in order.
 
@@ -180,7 +184,7 @@ def verify_file(
     kind that nothing here can check.
     """
     rows_in, kinds = _kinds(paths, kind)
-    require_checkers(kinds, judge=judge is not None)
+    require_checkers(kinds, judge=judge is not None, sandbox=sandbox)
     verdicts, rejected = out / "verdicts.jsonl", out / "rejected.jsonl"
     for path in paths:
         if path.resolve() in (verdicts.resolve(), rejected.resolve()):
@@ -191,7 +195,7 @@ def verify_file(
         progress.total = rows_in
     statuses: Counter[Status] = Counter()
     graded: Counter[Status] = Counter()
-    with jsonl.locked(out), CheckPool(workers, timeout_s, judge=judge) as pool:
+    with jsonl.locked(out), CheckPool(workers, timeout_s, judge=judge, sandbox=sandbox) as pool:
         rejected.unlink(missing_ok=True)
         marker = out / "verified.json"
         marker.unlink(missing_ok=True)

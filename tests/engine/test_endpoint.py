@@ -7,10 +7,11 @@ from pathlib import Path
 import pytest
 from scripted_server import Fault, Json, ScriptedServer
 
-from distill.cards import Endpoint, load_teacher
+from distill.cards import Endpoint, find, load_teacher
+from distill.engine.choose import teacher
 from distill.engine.endpoint import EndpointEngine
 from distill.engine.protocol import PromptTooLong, Reply, Request, Served
-from distill.errors import DistillError
+from distill.errors import DistillError, Missing
 from distill.types import Identity, Message, Sampling
 
 TINY = str(Path(__file__).parent.parent.parent / "teachers/tiny")
@@ -116,6 +117,16 @@ def test_a_card_without_a_model_is_told_what_the_server_lists() -> None:
 def test_a_card_without_an_endpoint_says_so() -> None:
     with pytest.raises(DistillError, match="the card of 'mine' names no endpoint"):
         EndpointEngine.of_card(Served("mine", "scripted"), seeded=False)
+
+
+def test_messages_name_a_copy_of_a_card_by_its_file(tmp_path: Path) -> None:
+    path = tmp_path / "mine.yaml"
+    path.write_text("name: endpoint\nmodel: m\nendpoint: {urls: [http://127.0.0.1:1/v1]}\n")
+    assert teacher("endpoint").card == "the card of 'endpoint'"
+    shipped_by_path = str(find("endpoint", "teachers"))
+    assert teacher(shipped_by_path).card == "the card of 'endpoint'"
+    with pytest.raises(DistillError, match=f"the card {path}"):
+        EndpointEngine.of_card(teacher(str(path)), seeded=False)
 
 
 def test_the_shipped_endpoint_card_leads_to_an_endpoint() -> None:
@@ -256,6 +267,14 @@ def test_template_args_reach_the_servers_template() -> None:
         card = served(server)._replace(template_args={"reasoning_effort": "high"})
         ask_all(EndpointEngine.of_card(card, seeded=False), [request()])
     assert server.bodies[0]["chat_template_kwargs"] == {"reasoning_effort": "high"}
+
+
+def test_a_tokenizer_that_is_not_there_is_one_sentence_with_ways_out(tmp_path: Path) -> None:
+    from distill.engine.render import Renderer
+
+    with pytest.raises(Missing, match="HF_HUB_OFFLINE.*'api: chat'") as caught:
+        Renderer(str(tmp_path))
+    assert "\n" not in str(caught.value)
 
 
 def test_completions_send_the_token_ids_of_the_one_rendering() -> None:

@@ -7,7 +7,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from scripted_server import ScriptedServer
+from scripted_server import Fault, ScriptedServer
 
 from distill.traces import read_judged
 from distill.world import solved_problems
@@ -110,3 +110,38 @@ def test_a_server_that_dies_costs_nothing_that_was_finished(tmp_path: Path) -> N
     assert done.returncode == 0, done.stderr
     assert_complete(tmp_path)
     assert server.answered == PROBLEMS * SAMPLES
+
+
+def test_a_run_of_which_nothing_can_be_asked_fails_and_says_so(tmp_path: Path) -> None:
+    too_long = Fault(400, {"error": {"message": "prompt is too long"}})
+    with ScriptedServer(key=KEY, always=too_long) as server:
+        done = generate(tmp_path, server.url)
+    total = PROBLEMS * SAMPLES
+    assert f"0 of {total} traces, 0 made now: {total} cannot be asked (failed.jsonl)" in done.stdout
+    (sentence,) = sentences(done)
+    assert done.returncode == 2
+    assert f"none of the {total} planned traces can be asked" in sentence
+
+
+STOPPED_TWICE = """
+import os, signal, time
+from distill.cli import cli, main
+@cli.command()
+def wait():
+    try:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(9)
+    finally:
+        os.kill(os.getpid(), signal.SIGTERM)
+        time.sleep(0.05)
+        print("cleaned up")
+main(["wait"])
+"""
+
+
+def test_a_second_sigterm_does_not_disturb_the_cleaning_up() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", STOPPED_TWICE], cwd=ROOT, capture_output=True, text=True, timeout=60
+    )
+    assert (done.returncode, done.stdout) == (130, "cleaned up\n")
+    assert sentences(done)[0].startswith("distill: stopped")

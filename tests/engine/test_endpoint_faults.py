@@ -1,6 +1,9 @@
 """The endpoint engine while servers are busy, broken, dead or gone, over real HTTP."""
 
 import asyncio
+import contextlib
+import socket
+import threading
 import time
 from collections.abc import Sequence
 
@@ -8,7 +11,9 @@ import pytest
 from scripted_server import Fault, ScriptedServer
 
 from distill.cards import Endpoint
-from distill.engine.endpoint import ATTEMPTS, EndpointEngine
+from distill.engine import post, probe
+from distill.engine.endpoint import ATTEMPTS, ODD_ATTEMPTS, EndpointEngine
+from distill.engine.key import Key
 from distill.engine.protocol import Reply, Request, Served
 from distill.errors import DistillError
 from distill.types import Identity, Message, Sampling
@@ -109,6 +114,43 @@ def test_a_request_that_alone_keeps_failing_ends_it_too() -> None:
         ):
             asyncio.run(go(server))
     assert sum("poison" in str(body) for body in server.bodies) == ATTEMPTS
+
+
+def test_answers_of_another_shape_are_not_asked_for_for_long() -> None:
+    says = pytest.raises(DistillError, match="failed 4 times on problem 'p0'.*`choices`")
+    with ScriptedServer(always=Fault(200, {"answer": "12"})) as server, says:
+        ask_all(open_engine(server, patience_s=10), [request()])
+    assert len(server.bodies) == ODD_ATTEMPTS
+
+
+def test_an_answer_without_end_is_one_sentence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(post, "LARGEST", 100_000)
+    says = pytest.raises(DistillError, match="an answer of more than 100,000 bytes")
+    with ScriptedServer(always=Fault(200, "x" * 200_000)) as server, says:
+        ask_all(open_engine(server, patience_s=10), [request()])
+    assert len(server.bodies) == ODD_ATTEMPTS
+
+
+def test_a_list_of_models_that_drips_has_a_time_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(probe, "TIMEOUT_S", 0.5)
+    started = time.monotonic()
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+
+        def drip() -> None:
+            connection, _ = listening.accept()
+            with connection, contextlib.suppress(OSError):
+                connection.sendall(b"HTTP/1.0 200 OK\r\n\r\n")
+                while time.monotonic() - started < 10:
+                    connection.sendall(b" ")
+                    time.sleep(0.05)
+
+        thread = threading.Thread(target=drip)
+        thread.start()
+        url = f"http://127.0.0.1:{listening.getsockname()[1]}/v1"
+        with pytest.raises(DistillError, match="no whole answer within"):
+            probe.list_models(url, Key.none(), "the card")
+        assert time.monotonic() - started < 3
+        thread.join()
 
 
 @pytest.mark.parametrize("status", [429, 503])
@@ -339,3 +381,44 @@ def test_a_proxy_of_the_environment_is_used_for_other_machines_only(
         assert proxy.paths == ["/v1/models", "/v1/chat/completions"]
         ask_all(open_engine(near), [request()])
         assert len(proxy.paths) == 2 and len(near.paths) == 2
+
+
+def test_what_fails_behind_a_proxy_names_it_without_its_password(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    for name in ("no_proxy", "NO_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    far = Served("far", "scripted", endpoint=Endpoint(urls=["http://teacher.invalid/v1"]))
+    with ScriptedServer(always=Fault(503, "busy")) as proxy:
+        address, port = f"http://me:s3cret@127.0.0.1:{proxy.port}", proxy.port
+        for name in ("http_proxy", "HTTP_PROXY"):
+            monkeypatch.setenv(name, address)
+        with pytest.raises(DistillError) as later:
+            ask_all(EndpointEngine.of_card(far, seeded=False, patience_s=PATIENCE_S), [request()])
+        proxy.models = Fault(403, "no")
+        with pytest.raises(DistillError) as refused:
+            EndpointEngine.of_card(far, seeded=False)
+    with pytest.raises(DistillError) as gone:
+        EndpointEngine.of_card(far, seeded=False)
+    for caught in (later, refused, gone):
+        assert f"through the proxy 127.0.0.1:{port}" in str(caught.value)
+        assert "s3cret" not in str(caught.value)
+
+
+@pytest.mark.parametrize("proxy", ["p:3128", "me:a/b@p:3128", "http://me:a@p:3128/", "//p:3128"])
+def test_a_proxy_is_named_however_it_is_written(proxy: str) -> None:
+    assert "the proxy p:3128, " in probe.through(proxy)
+
+
+# ── keys ─────────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_key_where_its_variable_s_name_belongs_is_not_repeated() -> None:
+    with pytest.raises(DistillError, match="no name of an environment variable") as caught:
+        Key.of_variable("sk-secret-1")
+    assert "secret" not in str(caught.value)
+
+
+def test_a_key_of_a_few_letters_is_left_in_sentences() -> None:
+    assert Key("K", "x").hide("an example") == "an example"
+    assert Key("K", "sk-123").hide("bad key sk-123") == "bad key [key]"

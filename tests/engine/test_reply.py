@@ -94,6 +94,11 @@ def test_a_finish_that_nobody_knows_is_not_taken_for_the_end(
         ({"usage": {"prompt_tokens": 7, "completion_tokens": 5, "total_tokens": 12}}, (7, 5)),
         ({"usage": {"prompt_tokens": 7, "completion_tokens": None}}, (7, 0)),
         ({"usage": None}, (0, 0)),
+        ({"usage": {"prompt_tokens": 7.0, "completion_tokens": "5"}}, (7, 5)),
+        ({"usage": {"prompt_tokens": -7, "completion_tokens": 1 << 41}}, (0, 0)),
+        ({"usage": {"prompt_tokens": True, "completion_tokens": 1.5}}, (0, 0)),
+        ({"usage": {"prompt_tokens": 10**30, "completion_tokens": "many"}}, (0, 0)),
+        ({"usage": [7, 5]}, (0, 0)),
         ({}, (0, 0)),
     ],
 )
@@ -108,6 +113,24 @@ def test_odd_characters_of_models_are_read() -> None:
     body = chat({"content": "a\ud83d b"})  # half an emoji, as a cut can leave it
     assert b"\\ud83d" in body and read_chat(body).text == "a\ufffd b"
     assert read_chat(body.replace(b"b", b"\xff")).text.startswith("a\ufffd")
+
+
+def test_a_content_in_pieces_is_joined_and_a_piece_of_another_kind_is_not_dropped() -> None:
+    pieces = [{"type": "text", "text": "<think>7 + 5"}, {"type": "text", "text": "</think>12"}]
+    assert read_chat(chat({"content": pieces})).text == "<think>7 + 5</think>12"
+    assert read_chat(chat({"content": []})).text == ""
+    with pytest.raises(ValueError, match="thinking"):
+        read_chat(chat({"content": [{"type": "thinking", "text": "7"}, *pieces]}))
+
+
+@pytest.mark.parametrize(
+    ("told", "read"),
+    [("4096", 4096), (4096.0, 4096), (4096, 4096), (0, None), (-1, None), (1 << 40, None),
+     (None, None), ("long", None), (True, None), ([], None)],
+)  # fmt: skip
+def test_a_context_that_cannot_be_one_is_none(told: object, read: int | None) -> None:
+    body = json.dumps({"data": [{"id": "a", "max_model_len": told}]}).encode()
+    assert read_models(body)[0].max_model_len == read
 
 
 def test_a_completion_is_raw() -> None:

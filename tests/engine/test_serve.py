@@ -26,6 +26,12 @@ def test_a_hub_model_keeps_its_id() -> None:
     assert to_serve("students/qwen3-0.6b").model == "Qwen/Qwen3-0.6B-Base"
 
 
+def test_a_stretched_student_s_start_keeps_the_context_that_it_comes_with() -> None:
+    """vLLM refuses more than the config says; with rope_theta the card's is for training."""
+    assert to_serve("students/qwen-7b").context is None
+    assert to_serve("students/qwen-14b").context == 32768
+
+
 def test_a_model_folder_is_served_under_its_own_name(tmp_path: Path) -> None:
     folder = tmp_path / "students/mine"
     folder.mkdir(parents=True)

@@ -99,44 +99,15 @@ def test_a_newer_version_and_one_that_does_not_say_are_taken(version: str) -> No
     vllm.require_safe(Vllm("/opt/python", version))
 
 
-@pytest.mark.parametrize(
-    ("given", "why"),
-    [
-        ("--trust-remote-code", "loads code"),
-        ("--trust_remote_code", "loads code"),
-        ("--trust-remote-code=true", "loads code"),
-        ("--trust", "loads code"),
-        ('--hf-overrides={"trust_remote_code": true}', "loads code"),
-        ("--tool-parser-plugin", "loads code"),
-        ("--middleware=evil.Thing", "loads code"),
-        ("--worker-cls", "loads code"),
-        ("--api-key=sk-1", "can read a command line"),
-        ("--api_key", "can read a command line"),
-        ("--host", "distill sets"),
-        ("--port=1", "distill sets"),
-        ("--por", "distill sets"),
-        ("--served-model-name", "distill sets"),
-        ("--model", "distill sets"),
-        ("--config", "distill sets"),
-    ],
-)
-def test_arguments_that_are_ours_or_load_code_are_refused(given: str, why: str) -> None:
-    with pytest.raises(DistillError, match=f"the card of 'x' gives vLLM .*{why}") as error:
-        vllm.require_harmless(["--max-num-seqs", "8", given], "the card of 'x'")
-    assert "sk-1" not in str(error.value)
-
-
-@pytest.mark.parametrize(
-    "given",
-    [
-        ["--tensor-parallel-size", "8", "--enable-expert-parallel"],
-        ["--hf-overrides", '{"rope_theta": 1e6}'],
-        ["--config-format", "hf", "--model-impl", "transformers", "-tp", "2"],
-        ["--reasoning-parser", "deepseek_r1", "--tokenizer-mode", "deepseek_v32"],
-    ],
-)
-def test_arguments_that_a_card_may_give_pass(given: list[str]) -> None:
-    vllm.require_harmless(given, "the card of 'x'")
+def test_a_card_s_arguments_are_held_to_the_list_and_the_user_s_own_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pretend(tmp_path, monkeypatch)
+    odd = ["--kv-transfer-config", "{}"]
+    with pytest.raises(DistillError, match="the card of 'tiny' gives vLLM '--kv-transfer-config'"):
+        start_server(TINY._replace(serve=Serve(args=odd)), logs=None, say=print)
+    with pytest.raises(DistillError, match="asks for 8 GPUs"):  # the next thing that is looked at
+        start_server(TINY._replace(serve=Serve(gpus=8)), logs=None, say=print, extra_args=odd)
 
 
 def test_a_card_s_arguments_come_after_ours_and_code_stays_off() -> None:

@@ -72,7 +72,7 @@ def test_every_zero_stage_exports_the_same_weights(
             torch.testing.assert_close(weight, exported[0][name], rtol=1e-4, atol=1e-5)
 
 
-@pytest.mark.slow  # 30 s: 0.7 GB made, loaded and written again by two processes
+@pytest.mark.slow  # 15 s: 0.7 GB made, loaded and written again by two processes
 def test_under_zero_3_no_process_ever_holds_a_whole_model(tmp_path: Path) -> None:
     from transformers import AutoModelForCausalLM, Qwen2Config
 

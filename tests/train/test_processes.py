@@ -48,7 +48,7 @@ PLAIN = [(zero, "none", accumulation) for zero in (0, 1, 2, 3) for accumulation 
 OFFLOADED = [(1, "optimizer", 1), (2, "optimizer", 4), (3, "optimizer", 1), (3, "all", 4)]
 
 
-@pytest.mark.slow  # 100 s on two idle cores: twelve trainings here, twelve in one launch of two
+@pytest.mark.slow  # 60 s on two idle cores: twelve trainings here, twelve in one launch of two
 def test_zero_stages_processes_accumulation_and_offload_give_one_curve(
     make_run: MakeRun, tmp_path: Path, tokenizer_folder: Path
 ) -> None:
@@ -95,7 +95,7 @@ def processes_of(run: Run) -> list[str]:
     return [line for line in lines if str(run.path) in line]
 
 
-@pytest.mark.slow  # 45 s: three launches of two processes
+@pytest.mark.slow  # 30 s: three launches of two processes
 def test_two_processes_stop_at_a_signal_and_the_same_command_continues(
     make_run: MakeRun, tmp_path: Path, tokenizer_folder: Path
 ) -> None:
@@ -124,7 +124,7 @@ def test_two_processes_stop_at_a_signal_and_the_same_command_continues(
     assert train(run, student, processes=1).already
 
 
-@pytest.mark.slow  # 30 s: two launches of two processes
+@pytest.mark.slow  # 15 s: two launches of two processes
 def test_what_ends_one_of_several_processes_is_one_sentence(
     make_run: MakeRun, tmp_path: Path, tokenizer_folder: Path
 ) -> None:

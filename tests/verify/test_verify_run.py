@@ -74,9 +74,17 @@ def test_a_missing_file_leaves_no_verdicts(tmp_path: Path) -> None:
     assert not (tmp_path / "out" / "verdicts.jsonl").exists()
 
 
-def test_a_kind_without_checker_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(DistillError, match="no checker for kind 'code'"):
-        verify_file([write(tmp_path / "in.jsonl", ROWS)], tmp_path / "out", kind="code")
+def test_code_is_refused_where_it_cannot_be_run_safely(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PATH", str(tmp_path))
+    with pytest.raises(DistillError, match="bwrap is not on the PATH"):
+        verify_file(
+            [write(tmp_path / "in.jsonl", ROWS)],
+            tmp_path / "out",
+            kind="code",
+            sandbox="bubblewrap",
+        )
 
 
 @pytest.fixture

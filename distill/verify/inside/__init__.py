@@ -1,0 +1,1 @@
+"""What runs inside the sandbox, where there is nothing but the standard library."""
