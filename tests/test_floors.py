@@ -197,4 +197,6 @@ def test_what_runs_inside_the_sandbox_needs_nothing_but_the_standard_library() -
         for found in imports(tree_of(path)):
             assert found.module.split(".")[0] in ours, f"{where(path)}:{found.line}: {found.module}"
             if found.module.startswith("distill"):
-                assert found.module.startswith("distill.verify.inside"), f"{where(path)}:{found.line}"
+                assert found.module.startswith("distill.verify.inside"), (
+                    f"{where(path)}:{found.line}"
+                )
