@@ -2,6 +2,7 @@
 
 import json
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -18,7 +19,9 @@ SCALARS = (
     | st.complex_numbers(allow_nan=False)
 )
 HASHABLE = st.recursive(
-    SCALARS, lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3)
+    SCALARS,
+    lambda inner: st.tuples(inner, inner) | st.frozensets(inner, max_size=3),
+    max_leaves=5,
 )
 DATA = st.recursive(
     HASHABLE,
@@ -28,9 +31,12 @@ DATA = st.recursive(
         | st.sets(HASHABLE, max_size=3)
         | st.tuples(inner)
     ),
+    max_leaves=10,
 )
 
 
+# Values can be large; hypothesis warns that showing one is slow.
+@pytest.mark.filterwarnings("ignore::hypothesis.errors.HypothesisWarning")
 @given(DATA)
 def test_plain_data_comes_through_as_it_was(value: object) -> None:
     back = plain.unpack(plain.pack(value), {})
