@@ -149,7 +149,10 @@ def _view(rules: Rules) -> list[str]:
         options += ["--ro-bind", path, path]
     options += ["--dev", "/dev", "--proc", "/proc", "--dir", "/box"]
     options += ["--perms", "1777", "--size", str(64 << 20), "--tmpfs", "/box/tmp"]
-    return [*options, "--symlink", "box/tmp", "/tmp", "--chdir", "/", "--remount-ro", "/"]
+    # Where Python itself lies below /tmp, that is a folder already; a program's own one is where it starts.
+    if not any(path.startswith("/tmp/") for path in [*own, *_beside(rules.packages.values())]):
+        options += ["--symlink", "box/tmp", "/tmp"]
+    return [*options, "--chdir", "/", "--remount-ro", "/"]
 
 
 def _open_folders(paths: Iterable[str]) -> list[str]:
