@@ -89,7 +89,7 @@ bench: setup  ## every benchmark of tests/bench at full counts
 	@set -e; for bench in tests/bench/[!_]*.py; do echo "== $$bench"; $(VENV)/bin/python $$bench --json; done
 
 proof: setup  ## slow tests and benchmarks, before a result is claimed
-	$(MAKE) test-slow bench
+	DISTILL_FULL=1 $(MAKE) test-slow bench
 
 check: setup  ## format, lint, types, help texts in the README
 	$(VENV)/bin/ruff format --check .
