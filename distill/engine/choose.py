@@ -69,14 +69,15 @@ def open_engine(
     """Start what answers for a model; returns when it can be asked.
 
     ``batch``: rows of the local engine's static batch. ``seeded``: send a seed with each request to a
-    server (in vLLM one seeded request slows its whole batch). ``logs``: folder of the server's log.
+    server of our own on a GPU (in vLLM one seeded request slows its whole batch). ``logs``: folder of the server's log.
 
     Raises `DistillError` when it cannot be started or is not what the card says.
     """
     choice = choose(kind, served)
     say(f"engine for '{served.name}': {choice.kind} ({choice.why})")
     if choice.kind == "endpoint":
-        return EndpointEngine.of_card(served, seeded=seeded)
+        # No seeds to a server whose kind we cannot know: see below what they do to vLLM on a CPU.
+        return EndpointEngine.of_card(served, seeded=False)
     if served.model is None:
         raise DistillError(f"{served.card} names no model, so only an endpoint can serve it")
     if choice.kind == "local":
