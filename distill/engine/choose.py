@@ -69,7 +69,8 @@ def open_engine(
     """Start what answers for a model; returns when it can be asked.
 
     ``batch``: rows of the local engine's static batch. ``seeded``: send a seed with each request to a
-    server of our own on a GPU (in vLLM one seeded request slows its whole batch). ``logs``: folder of the server's log.
+    server of our own on a GPU (in vLLM one seeded request slows its whole batch). ``logs``: folder of
+    the server's log.
 
     Raises `DistillError` when it cannot be started or is not what the card says.
     """
