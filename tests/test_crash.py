@@ -19,10 +19,11 @@ from distill import jsonl, stages
 from distill.run import open_existing, open_run
 from distill.traces import read_judged
 from distill.types import Identity
+from tests.conftest import FULL
 
 ROOT = Path(__file__).parent.parent
 RECIPE = "tests/recipes/seconds.yaml"
-ROUNDS = 10
+ROUNDS = 10 if FULL else 5
 
 REAL = [sys.executable, "-m", "distill", "run", RECIPE, "--run"]
 SCRIPTED = [sys.executable, "tests/scripted_run.py"]

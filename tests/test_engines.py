@@ -19,14 +19,14 @@ from typing import NamedTuple
 import pytest
 
 from distill.engine.vllm import PYTHON
-from tests.conftest import ROOT, needs
+from tests.conftest import FULL, ROOT, needs
 
 pytestmark = pytest.mark.slow
 PORT = 18765
-FULL = "DISTILL_FULL" in os.environ
 RECIPE = (ROOT / "examples" / "quickstart.yaml").read_text()
 if not FULL:
     RECIPE = RECIPE.replace("count: 6000", "count: 1500").replace("epochs: 5", "epochs: 2")
+    RECIPE = RECIPE.replace("[tiny, tiny-longer]", "[tiny]")
 ENDPOINT = f"""\
 name: served-tiny
 model: tiny

@@ -12,7 +12,7 @@ from conftest import kept_run, write_student
 
 from distill.train.loop import train
 from distill.world import solved_problems
-from tests.conftest import needs
+from tests.conftest import FULL, needs
 
 GREEDY = Path(__file__).parent / "greedy.py"
 pytestmark = [
@@ -90,6 +90,7 @@ def test_vllms_older_transformers_gives_the_same_ids_and_greedy_tokens(
 
 
 def test_vllm_gives_the_same_ids_and_greedy_tokens(other_python: str, exported: Exported) -> None:
-    """150 s: six starts of vLLM in one process."""
-    found = greedy(other_python, "vllm", exported.prompts, exported.models)
-    assert found == exported.expected
+    """150 s: six starts of vLLM one after another; without DISTILL_FULL two (tied Qwen2, untied Llama)."""
+    models = exported.models if FULL else [exported.models[0], exported.models[-1]]
+    found = greedy(other_python, "vllm", exported.prompts, models)
+    assert found == {model: exported.expected[model] for model in models}
